@@ -1,0 +1,117 @@
+"""Every error a user can meet: one tree, each mapped once to an exit code and an HTTP status."""
+
+from __future__ import annotations
+
+DONE = 0
+BAD_USAGE = 2
+NOT_FOUND = 3
+REFUSED = 4
+STORE_FAILED = 5
+WAIT_TIMED_OUT = 124
+OWN_FAILURE = 125
+INTERRUPTED = 130
+
+
+class QueuectlError(Exception):
+    """An error with one clear line (`message`) and, where there is one, a way out (`hint`)."""
+
+    code = "error"
+    exit_code = OWN_FAILURE
+    http_status = 500
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class BadInput(QueuectlError):
+    """What was typed or sent can't be taken."""
+
+    code = "bad_input"
+    exit_code = BAD_USAGE
+    http_status = 400
+
+
+class NotFound(QueuectlError):
+    """Something named does not exist."""
+
+    code = "not_found"
+    exit_code = NOT_FOUND
+    http_status = 404
+
+
+class JobNotFound(NotFound):
+    """No job has this id."""
+
+    code = "job_not_found"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"there is no job {job_id!r}", "queuectl list shows the jobs there are")
+        self.job_id = job_id
+
+
+class QueueNotFound(NotFound):
+    """No queue has this name."""
+
+    code = "queue_not_found"
+
+
+class WorkerNotFound(NotFound):
+    """No living worker has this id."""
+
+    code = "worker_not_found"
+
+
+class UnknownKey(NotFound):
+    """No config key has this name."""
+
+    code = "unknown_key"
+
+
+class Refused(QueuectlError):
+    """Understood, but not possible in the present state."""
+
+    code = "refused"
+    exit_code = REFUSED
+    http_status = 409
+
+
+class JobExists(Refused):
+    """The id is taken; `state` is the state of the job that has it."""
+
+    code = "job_exists"
+
+    def __init__(self, job_id: str, state: str) -> None:
+        super().__init__(
+            f"{job_id} exists already ({state})",
+            f"another --id, or queuectl delete {job_id}",
+        )
+        self.job_id = job_id
+        self.state = state
+
+
+class WrongState(Refused):
+    """The job's state does not allow this."""
+
+    code = "wrong_state"
+
+
+class WorkerGone(Refused):
+    """This worker was rescued or is not registered: it may hold, renew and claim nothing."""
+
+    code = "worker_gone"
+
+
+class StoreError(QueuectlError):
+    """The store cannot be reached or used; nothing was changed."""
+
+    code = "store_unavailable"
+    exit_code = STORE_FAILED
+    http_status = 503
+
+
+class StoreTooNew(StoreError):
+    """The store was written by a newer queuectl that this one may not touch."""
+
+    code = "store_too_new"

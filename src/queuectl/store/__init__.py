@@ -1,0 +1,39 @@
+"""Where jobs live: `open_store(url)` is the only place that knows which backends there are."""
+
+from __future__ import annotations
+
+import os
+
+from queuectl.errors import BadInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from queuectl.store.base import Store
+
+
+def home() -> str:
+    """The folder for everything of this user that is not in a store: absolute path."""
+    chosen = os.environ.get("QUEUECTL_HOME")
+    return os.path.abspath(chosen or os.path.join(os.path.expanduser("~"), ".queuectl"))
+
+
+def open_store(url: str | None = None) -> Store:
+    """Open the store at `url` (else `QUEUECTL_DB`, else the home's), creating it if it is new.
+
+    Raises BadInput (no such kind of store), StoreError (can't be reached or used).
+    """
+    url = url or os.environ.get("QUEUECTL_DB") or os.path.join(home(), "queue.db")
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        path = url
+    elif scheme == "sqlite":
+        # sqlite:///relative.db and sqlite:////absolute.db, as SQLAlchemy has it
+        path = rest.removeprefix("/")
+    else:
+        raise BadInput(
+            f"--db takes a path or sqlite:///PATH, not {scheme}://…",
+            "queuectl --db jobs.db status",
+        )
+    from queuectl.store.sqlite import SqliteStore
+
+    return SqliteStore(path)

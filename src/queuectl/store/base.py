@@ -1,0 +1,238 @@
+"""The Store contract: what every backend does, and what callers may lean on.
+
+A store speaks of jobs, not of queries. All operations are atomic and, when they return,
+durable (fsynced). Each is safe to call from any number of processes at once. A store
+object belongs to one thread. `now` is milliseconds since 1970; a store never asks a
+clock of its own what time it is, but for the leases of a networked store.
+
+Errors: every operation may raise `StoreError` (locked beyond the deadline, disk full,
+unreachable). Nothing has then been changed as far as the caller can know; for `turn` the
+outcome may be unknown, and `held` tells what the worker holds after all.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from queuectl.config import Config
+    from queuectl.model import (
+        Attempt,
+        Change,
+        Chunk,
+        Filter,
+        Finish,
+        Job,
+        Metrics,
+        NewJob,
+        OutputPart,
+        Stats,
+        Turn,
+        Want,
+        Worker,
+    )
+
+
+class Store(ABC):
+    """One queue's store. Open one with `queuectl.store.open_store`."""
+
+    url: str
+    """What to pass to `--db` to come here again, without a password."""
+
+    uid: str
+    """A random name of this store, made with it; marks the processes of its runs."""
+
+    slot_dir: str
+    """The folder of this host where the workers of this store keep their slot files."""
+
+    log_dir: str
+    """The folder of this host for the logs of detached workers."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and connections. The store is not used after."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- configuration ---------------------------------------------------------------
+
+    @abstractmethod
+    def config(self) -> Config:
+        """The configuration that all share: what was set, else the defaults."""
+
+    @abstractmethod
+    def set_config(self, key: str, text: str | None) -> None:
+        """Set one key to a value already checked by `config.parse_value`, or (None) unset it."""
+
+    # -- jobs in ---------------------------------------------------------------------
+
+    @abstractmethod
+    def enqueue(self, jobs: Sequence[NewJob], now: int) -> list[str]:
+        """Accept all of the jobs, or none; return their ids in order.
+
+        A job with `id` None gets `j<seq>`, skipping ids that are taken. A job is ready
+        when its `run_at` is past or None and every job of `after` is completed. Unknown
+        queues come into being. If a job of `after` has ended without completing, the new
+        job is cancelled at once.
+
+        Raises JobExists (an id is taken, in the store or twice in the batch),
+        JobNotFound (an id in `after`).
+        """
+
+    # -- the engine ------------------------------------------------------------------
+
+    @abstractmethod
+    def register(self, worker: Worker) -> None:
+        """Let this worker claim. It must hold the lock of its slot file already.
+
+        Raises Refused if the store can't be shared with it (another pid namespace, on a
+        store of one host).
+        """
+
+    @abstractmethod
+    def heartbeat(self, worker_id: str, now: int) -> None:
+        """Say that the worker lives. Raises WorkerGone if it was rescued."""
+
+    @abstractmethod
+    def unregister(self, worker_id: str) -> None:
+        """The worker leaves. It must hold nothing; if it does, this raises Refused."""
+
+    @abstractmethod
+    def turn(
+        self,
+        worker_id: str,
+        finishes: Sequence[Finish],
+        output: Sequence[OutputPart],
+        want: Want,
+        now: int,
+    ) -> Turn:
+        """One turn of a worker: record what ended, keep output, take what is next.
+
+        In one transaction. A finish counts only while the job is processing under that
+        token; repeated after it was recorded it is acknowledged without effect; else its
+        token comes back in `Turn.refused`. A completed job frees the jobs that wait for
+        it, one that is dead or cancelled cancels them. `output` of a token that is not
+        current is ignored.
+
+        Claims are the ready jobs of the worker's queues that are not paused and below
+        their limit: higher priority first, then first enqueued. The first `want.free` are
+        of any kind; up to `want.ahead` follow, ending before the first whose
+        `max_retries` is 1 or less. Jobs whose time has come become ready first (a bounded
+        number a turn). A turn with nothing to do writes nothing.
+
+        Raises WorkerGone.
+        """
+
+    @abstractmethod
+    def held(self, worker_id: str) -> dict[int, int]:
+        """Token -> seq of every claim that this worker holds."""
+
+    @abstractmethod
+    def release(self, worker_id: str, tokens: Iterable[int], now: int) -> None:
+        """Give back claims whose run never started: pending, uncharged, no trace in the
+        history. Tokens that are not current are passed over."""
+
+    @abstractmethod
+    def workers(self) -> list[Worker]:
+        """All that are registered, those that are gone but not yet rescued as `alive` False."""
+
+    @abstractmethod
+    def lost_workers(self, now: int) -> list[Worker]:
+        """The registered workers that this store itself knows to be gone for certain
+        (a lease that has ended; a host that has booted anew)."""
+
+    @abstractmethod
+    def rescue(self, worker_id: str, unstarted: Iterable[int] | None, now: int) -> list[str]:
+        """Take back all claims of a worker that is gone, and forget the worker.
+
+        The caller has seen that it is gone (its slot file's lock was free, or
+        `lost_workers` named it) and has ended its processes on this host. `unstarted` are
+        the tokens that provably never started: these go back as by `release`; None says
+        that nothing can be proved. All others are settled as `lost`. Returns the ids of
+        the jobs that were settled. A worker that is unknown has no jobs: no effect.
+        """
+
+    @abstractmethod
+    def ask_stop(self, worker_ids: Iterable[str], seconds: float) -> None:
+        """Ask workers to stop, giving what runs this many seconds (see `Turn.stop`)."""
+
+    # -- what people ask ---------------------------------------------------------------
+
+    @abstractmethod
+    def get(self, job_id: str) -> Job:
+        """The job. Raises JobNotFound."""
+
+    @abstractmethod
+    def list_jobs(self, which: Filter) -> list[Job]:
+        """The jobs that fit, newest first."""
+
+    @abstractmethod
+    def history(self, job_id: str) -> list[Attempt]:
+        """Every run of the job, oldest first, a running one included. Raises JobNotFound."""
+
+    @abstractmethod
+    def read_output(self, token: int, after: int = 0) -> list[Chunk]:
+        """The kept chunks of a run whose number is `after` or more, in order of arrival.
+
+        A chunk may grow or lose its beginning while the run goes on, and keeps its number.
+        A gap between the end of a chunk and the offset of the next of its stream is what
+        was dropped.
+        """
+
+    @abstractmethod
+    def cancel(self, job_ids: Sequence[str], now: int) -> list[Change]:
+        """Cancel jobs: pending and failed ones at once ("done"), processing ones by asking
+        their worker ("asked"); ended ones are "refused", cancelled ones "already".
+        Jobs that wait for one of them are cancelled with it. Raises JobNotFound, before
+        any change."""
+
+    @abstractmethod
+    def retry(self, job_ids: Sequence[str], now: int, *, again: bool = False) -> list[Change]:
+        """Make failed, dead and cancelled jobs (completed ones if `again`) pending and due
+        now, with `attempts` 0 and the history kept. Pending ones are "already",
+        processing ones and (without `again`) completed ones "refused". Raises
+        JobNotFound, before any change."""
+
+    @abstractmethod
+    def delete(self, job_ids: Sequence[str], now: int) -> list[Change]:
+        """Remove jobs with their history and output; processing ones are "refused". Jobs
+        that wait for a removed one that had not completed are cancelled. Raises
+        JobNotFound, before any change."""
+
+    @abstractmethod
+    def prune(self, ended_before: int, limit: int) -> int:
+        """Remove up to `limit` jobs that ended before that time; return how many."""
+
+    @abstractmethod
+    def set_queue(
+        self, name: str, *, paused: bool | None = None, limit: int | None = None
+    ) -> None:
+        """Pause or resume a queue, or limit its runs at a time (0: no limit). It comes into
+        being if need be."""
+
+    @abstractmethod
+    def stats(self) -> Stats:
+        """Counts. Costs the same however many jobs there are."""
+
+    @abstractmethod
+    def metrics(self, recent: int) -> Metrics:
+        """Totals, the durations of the last 1,000 runs, and the last `recent` events."""
+
+    @abstractmethod
+    def change_mark(self) -> object:
+        """A value that differs whenever something may have changed since it was last asked.
+        Never waits and costs next to nothing: what waiters and idle workers poll."""
