@@ -11,7 +11,7 @@ from operator import itemgetter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Any, ClassVar, Self, dataclass_transform
 else:
 
@@ -90,6 +90,8 @@ if TYPE_CHECKING:
         def make(cls, values: Iterable[Any]) -> Self: ...
         def replace(self, **changes: Any) -> Self: ...
         def items(self) -> Iterable[tuple[str, Any]]: ...
+        def __iter__(self) -> Iterator[Any]: ...
+        def __getitem__(self, index: int) -> Any: ...
 
 else:
     Record = type.__new__(_RecordType, "Record", (_Tuple,), {"__slots__": ()})

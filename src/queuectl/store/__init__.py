@@ -36,4 +36,4 @@ def open_store(url: str | None = None) -> Store:
         )
     from queuectl.store.sqlite import SqliteStore
 
-    return SqliteStore(path)
+    return SqliteStore(path, os.path.join(home(), "logs"))

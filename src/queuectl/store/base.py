@@ -76,7 +76,7 @@ class Store(ABC):
 
     @abstractmethod
     def set_config(self, key: str, text: str | None) -> None:
-        """Set one key to a value already checked by `config.parse_value`, or (None) unset it."""
+        """Set one key to a text that `config.parse_value` takes, or (None) unset it."""
 
     # -- jobs in ---------------------------------------------------------------------
 

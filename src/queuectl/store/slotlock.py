@@ -1,0 +1,41 @@
+"""The lock that holds a worker's claims: an flock on its slot file, kept by the kernel.
+
+The file is named after the worker and lies in `Store.slot_dir`. Whoever finds the lock
+free has proof that the worker's process is gone (flock(2): it ends with the last open
+descriptor, and the descriptor is closed on exec).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+
+def try_lock(path: str) -> int | None:
+    """A descriptor that holds the lock of this file, or None if another process has it.
+
+    Raises FileNotFoundError.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def is_locked(folder: str, worker_id: str) -> bool:
+    """Whether the worker's process lives."""
+    try:
+        descriptor = os.open(os.path.join(folder, worker_id), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared, so that two who ask at once don't take each other for the worker.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

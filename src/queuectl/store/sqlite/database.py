@@ -1,0 +1,223 @@
+"""One connection to a SQLite file: opening, creating, migrating, transactions, errors.
+
+Settings: WAL with `synchronous=FULL`, so that a commit is on disk when it returns
+(https://www.sqlite.org/pragma.html#pragma_synchronous), and no checkpoint on close, which
+would make every lone `enqueue` pay for one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from binascii import hexlify
+
+import apsw
+
+from queuectl.errors import QueuectlError, StoreError, StoreTooNew
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any
+
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
+VERSION = 1
+MIN_COMPATIBLE = 1
+
+_statements: dict[str, str] = {}
+
+
+def sql(name: str) -> str:
+    """The statement in `sql/<name>.sql`."""
+    text = _statements.get(name)
+    if text is None:
+        with open(os.path.join(_FOLDER, "sql", name + ".sql"), encoding="utf-8") as file:
+            text = _statements[name] = file.read()
+    return text
+
+
+class Database:
+    """A connection of one thread. A locked database is waited for `wait_seconds`."""
+
+    def __init__(self, path: str, wait_seconds: float) -> None:
+        self.path = os.path.realpath(path)
+        self._wait_seconds = wait_seconds
+        self._deadline = 0.0
+        self._writing = _Transaction(self, "BEGIN IMMEDIATE")
+        self._reading = _Transaction(self, "BEGIN")
+        _make_private(self.path)
+        try:
+            self.connection = apsw.Connection(self.path)
+            self._prepare()
+        except apsw.Error as error:
+            raise store_error(error, self.path) from error
+        self.execute: Callable[..., Any] = self.connection.execute
+        self.executemany: Callable[..., Any] = self.connection.executemany
+
+    def _prepare(self) -> None:
+        db = self.connection
+        db.set_busy_handler(self._wait_for_lock)
+        db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        db.execute("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864")
+        self.start_waiting()
+        meta = self._meta()
+        if meta.get("version", 0) < VERSION:
+            meta = self._migrate()
+        if meta["min_compatible"] > VERSION:
+            raise StoreTooNew(
+                f"{self.path} belongs to a newer queuectl (store version {meta['version']})",
+                "upgrade queuectl on this machine",
+            )
+        self.uid: str = meta["uid"]
+        self._use_wal()
+
+    def _meta(self) -> dict[str, Any]:
+        try:
+            return dict(self.connection.execute("SELECT name, value FROM meta"))
+        except apsw.SQLError:
+            if self.connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get:
+                raise StoreError(
+                    f"{self.path} is a database of something else", "choose another --db"
+                ) from None
+            return {}
+
+    def _use_wal(self) -> None:
+        """Outside any transaction, so not part of a migration; nothing to do but once."""
+        while True:
+            try:
+                self.connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except apsw.BusyError:  # raised without asking the busy handler
+                if not self._wait_for_lock(3):
+                    raise
+
+    def _migrate(self) -> dict[str, Any]:
+        """Apply what is missing, each migration once, under the write lock."""
+        db = self.connection
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            meta = self._meta()
+            for number in range(meta.get("version", 0) + 1, VERSION + 1):
+                db.execute(_migration(number))
+            db.execute(
+                "INSERT OR IGNORE INTO meta VALUES ('uid', ?)",
+                (hexlify(os.urandom(6)).decode(),),
+            )
+            db.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('version', ?), ('min_compatible', ?)",
+                (VERSION, MIN_COMPATIBLE),
+            )
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        return self._meta()
+
+    def start_waiting(self) -> None:
+        """Set the deadline for the locks of the operation that begins now."""
+        self._deadline = time.monotonic() + self._wait_seconds
+
+    def _wait_for_lock(self, tries: int) -> bool:
+        if time.monotonic() >= self._deadline:
+            return False
+        # Uneven and short: SQLite's own handler soon sleeps 100 ms at a time.
+        time.sleep(min(0.0005 * (tries + 1), 0.01) * (0.5 + os.urandom(1)[0] / 255))
+        return True
+
+    def write(self) -> _Transaction:
+        """`with database.write():` holds the write lock; commits, durably, or rolls back."""
+        return self._writing
+
+    def read(self) -> _Transaction:
+        """`with database.read():` sees one state of the store throughout."""
+        return self._reading
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+class _Transaction:
+    """The same object each time: a worker enters it some hundred times a second."""
+
+    def __init__(self, database: Database, begin: str) -> None:
+        self._database = database
+        self._begin = begin
+
+    def __enter__(self) -> None:
+        database = self._database
+        database.start_waiting()
+        try:
+            database.execute(self._begin)
+        except apsw.Error as error:
+            raise store_error(error, database.path) from error
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        database = self._database
+        if error is None:
+            try:
+                database.execute("COMMIT")
+                return
+            except apsw.Error as failure:
+                self._roll_back()
+                raise store_error(failure, database.path) from failure
+        self._roll_back()
+        if isinstance(error, apsw.Error):
+            raise store_error(error, database.path) from error
+
+    def _roll_back(self) -> None:
+        # A full disk may have rolled back already.
+        if self._database.connection.in_transaction:
+            self._database.execute("ROLLBACK")
+
+
+def store_error(error: apsw.Error, path: str) -> QueuectlError:
+    """The clear line for what SQLite said."""
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return StoreError(
+            f"{path} is locked by another process", "try again; queuectl doctor tells who"
+        )
+    if isinstance(error, apsw.FullError):
+        return StoreError(f"the disk is full: nothing was changed in {path}", "make room")
+    if isinstance(error, apsw.ReadOnlyError):
+        return StoreError(f"{path} can't be written: it is read-only")
+    if isinstance(error, apsw.NotADBError):
+        return StoreError(f"{path} is not a database", "choose another --db")
+    if isinstance(error, apsw.CantOpenError | apsw.PermissionsError | apsw.AuthError):
+        return StoreError(f"{path} can't be opened: {_why_not(path)}")
+    return StoreError(f"{path}: {error}")
+
+
+def _why_not(path: str) -> str:
+    if os.path.isdir(path):
+        return "it is a directory"
+    if not os.access(path, os.R_OK | os.W_OK):
+        return "no permission"
+    return "no permission for its folder, or no space"
+
+
+def _make_private(path: str) -> None:
+    """Create the file and its folder for this user's eyes only, whatever the umask."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except FileNotFoundError:
+        try:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise StoreError(f"{path} can't be created: {error.strerror}") from error
+    except OSError as error:
+        reason = "it is a directory" if os.path.isdir(path) else error.strerror
+        raise StoreError(f"{path} can't be opened: {reason}") from error
+
+
+def _migration(number: int) -> str:
+    folder = os.path.join(_FOLDER, "migrations")
+    (name,) = [n for n in os.listdir(folder) if n.startswith(f"{number:03d}_")]
+    with open(os.path.join(folder, name), encoding="utf-8") as file:
+        return file.read()

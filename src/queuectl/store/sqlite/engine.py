@@ -1,0 +1,397 @@
+"""What workers do: turns, claims, finishes, rescue."""
+
+from __future__ import annotations
+
+import random
+from operator import itemgetter
+
+from queuectl.errors import Refused, WorkerGone
+from queuectl.model import (
+    CANCELLED,
+    COMPLETED,
+    DEAD,
+    FAILED,
+    LOST,
+    PROCESSING,
+    TIMEOUT,
+    Claim,
+    Finish,
+    Outcome,
+    Turn,
+    Worker,
+)
+from queuectl.retry import RetryPolicy
+from queuectl.store.slotlock import is_locked
+from queuectl.store.sqlite.database import sql
+from queuectl.store.sqlite.shared import Shared, compact, read_command, read_list, read_map
+from queuectl.transitions import settle
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from queuectl.model import OutputPart, Want
+    from queuectl.store.sqlite.shared import _Counted
+
+_PROMOTED_A_TURN = 500
+_FAILURES = (FAILED, TIMEOUT, LOST)
+
+
+class Engine(Shared):
+    """The operations of a worker's life, in its order."""
+
+    def register(self, worker: Worker) -> None:
+        with self._db.write():
+            for other in self._workers():
+                if other.alive and other.pid_namespace != worker.pid_namespace:
+                    raise Refused(
+                        f"{self.url} is served from another pid namespace (worker {other.id})",
+                        "one SQLite store, one container: use PostgreSQL to share it",
+                    )
+            self._db.execute(
+                sql("register"),
+                (
+                    worker.id,
+                    worker.host,
+                    worker.pid,
+                    worker.boot_id,
+                    worker.pid_namespace,
+                    worker.start_ticks,
+                    worker.supervisor_pid,
+                    worker.slots,
+                    compact(worker.queues),
+                    worker.started_at,
+                    worker.heartbeat_at,
+                    worker.version,
+                ),
+            )
+
+    def heartbeat(self, worker_id: str, now: int) -> None:
+        with self._db.write():
+            self._db.execute(sql("heartbeat"), (worker_id, now))
+            if not self._db.connection.changes():
+                raise WorkerGone(f"worker {worker_id} was rescued")
+
+    def unregister(self, worker_id: str) -> None:
+        with self._db.write():
+            held = self._db.execute(sql("held"), (worker_id,)).fetchall()
+            if held:
+                raise Refused(f"worker {worker_id} still holds {len(held)} jobs")
+            self._db.execute(sql("delete_worker"), (worker_id,))
+
+    def turn(
+        self,
+        worker_id: str,
+        finishes: Sequence[Finish],
+        output: Sequence[OutputPart],
+        want: Want,
+        now: int,
+    ) -> Turn:
+        if not finishes and not output:
+            with self._db.read():
+                stop, queues, _host = self._orders(worker_id)
+                open_queues = self._open_queues(queues)
+                if not self._anything_to_do(open_queues, want, now):
+                    return self._answer(worker_id, [], [], stop, open_queues)
+        with self._writing() as counts:
+            stop, queues, host = self._orders(worker_id)
+            refused = [
+                f.token for f in finishes if not self._finish(f, worker_id, host, counts)
+            ]
+            for part in output:
+                if self._db.execute(sql("is_current"), (worker_id, part.token)).get:
+                    self._keep(part)
+            self._promote(now)
+            open_queues = self._open_queues(queues, counts)
+            claims = self._claim(worker_id, open_queues, want, counts, now)
+            return self._answer(worker_id, claims, refused, stop, open_queues, counts)
+
+    def _orders(self, worker_id: str) -> tuple[float | None, tuple[str, ...], str]:
+        row = self._db.execute(sql("worker_orders"), (worker_id,)).fetchone()
+        if row is None:
+            raise WorkerGone(f"worker {worker_id} was rescued")
+        return row[0], read_list(row[1]), row[2]
+
+    def _open_queues(
+        self, names: tuple[str, ...], counts: _Counted | None = None
+    ) -> dict[int, int | None]:
+        """Number of each queue that may be claimed from -> runs it may still start."""
+        found = {}
+        for number, name, room in self._db.execute(sql("open_queues")):
+            if not names or name in names:
+                unsaved = counts.pending_change(number, PROCESSING) if counts else 0
+                found[number] = None if room is None else room - unsaved
+        return found
+
+    def _anything_to_do(
+        self, open_queues: Mapping[int, int | None], want: Want, now: int
+    ) -> bool:
+        next_due = self._db.execute(sql("next_due")).get
+        if next_due is not None and next_due <= now:
+            return True
+        return bool(want.free + want.ahead) and any(
+            (room is None or room > 0) and self._db.execute(sql("any_ready"), (number,)).get
+            for number, room in open_queues.items()
+        )
+
+    def _answer(
+        self,
+        worker_id: str,
+        claims: list[Claim],
+        refused: list[int],
+        stop: float | None,
+        open_queues: Mapping[int, int | None],
+        counts: _Counted | None = None,
+    ) -> Turn:
+        cancels = [token for (token,) in self._db.execute(sql("any_to_cancel"), (worker_id,))]
+        next_due = self._db.execute(sql("next_due")).get
+        drained = not claims and self._drained(open_queues, counts)
+        return Turn.make((claims, refused, cancels, stop, next_due, drained))
+
+    def _drained(self, open_queues: Mapping[int, int | None], counts: _Counted | None) -> bool:
+        if any(self._db.execute(sql("any_ready"), (number,)).get for number in open_queues):
+            return False
+        for number in open_queues:
+            for state in (FAILED, PROCESSING):
+                n = self._db.execute(sql("count"), (number, state)).get or 0
+                if n + (counts.pending_change(number, state) if counts else 0):
+                    return False
+        return True
+
+    def _finish(self, finish: Finish, worker_id: str, host: str, counts: _Counted) -> bool:
+        token, seq, attempt, outcome, verdict, output = finish
+        self._db.execute(
+            sql("finish"),
+            (
+                seq,
+                token,
+                verdict.state,
+                None if verdict.due_at is None else verdict.due_at <= outcome.finished_at,
+                verdict.due_at,
+                verdict.attempts,
+                outcome.kind,
+                outcome.exit_code,
+                outcome.signal,
+                outcome.error,
+                outcome.started_at,
+                outcome.finished_at,
+                outcome.duration,
+            ),
+        )
+        if not self._db.connection.changes():
+            return bool(self._db.execute(sql("was_finished"), (token,)).get)
+        self._db.execute(
+            sql("add_attempt"),
+            (
+                token,
+                seq,
+                attempt,
+                worker_id,
+                host,
+                outcome.started_at,
+                outcome.finished_at,
+                outcome.duration,
+                outcome.kind,
+                verdict.charged,
+                outcome.exit_code,
+                outcome.signal,
+                outcome.error,
+            ),
+        )
+        if output is not None:
+            self._keep(output)
+        queue = self._db.execute(sql("queue_of"), (seq,)).get
+        counts.move(queue, PROCESSING, verdict.state)
+        self._count_outcome(outcome.kind, verdict.state, counts)
+        if verdict.state == COMPLETED:
+            self._free_waiting(seq, outcome.finished_at)
+        elif verdict.state in (DEAD, CANCELLED):
+            self._cancel_waiting(seq, verdict.state, counts, outcome.finished_at)
+        return True
+
+    def _count_outcome(self, kind: str, state: str, counts: _Counted) -> None:
+        if kind == COMPLETED:
+            counts.happened("completed")
+        elif kind in _FAILURES:
+            counts.happened("failed")
+        else:
+            counts.happened(kind)
+        if kind in (TIMEOUT, LOST):
+            counts.happened(kind)
+        if state == DEAD:
+            counts.happened("dlq")
+
+    def _keep(self, part: OutputPart) -> None:
+        for number in part.drop:
+            self._db.execute(sql("drop_output"), (part.token, number))
+        for chunk in part.put:
+            number, stream, offset, data = chunk
+            self._db.execute(sql("put_output"), (part.token, number, stream, offset, data))
+
+    def _promote(self, now: int) -> None:
+        next_due = self._db.execute(sql("next_due")).get
+        if next_due is not None and next_due <= now:
+            self._db.execute(sql("promote"), (now, _PROMOTED_A_TURN))
+
+    def _claim(
+        self,
+        worker_id: str,
+        open_queues: Mapping[int, int | None],
+        want: Want,
+        counts: _Counted,
+        now: int,
+    ) -> list[Claim]:
+        most = want.free + want.ahead
+        if most <= 0:
+            return []
+        rows: list[Any] = []
+        for number, room in open_queues.items():
+            limit = most if room is None else min(most, room)
+            if limit > 0:
+                rows += self._db.execute(sql("pick"), (number, limit))
+        if len(open_queues) > 1:
+            rows.sort(key=_in_line)
+        chosen = rows[: want.free]
+        for row in rows[want.free : most]:
+            if row[7] <= 1:  # max_retries: such a job never waits in a worker's hands
+                break
+            chosen.append(row)
+        if not chosen:
+            return []
+        numbers = self._db.execute(sql("take_numbers"), (0, len(chosen))).fetchone()
+        first_token = numbers[1]
+        claims = []
+        for token, row in enumerate(chosen, first_token):
+            counts.move(row[2], row[4], PROCESSING)
+            claims.append(self._claim_of(row, token))
+        self._db.executemany(
+            sql("claim"), [(claim.seq, claim.token, worker_id, now) for claim in claims]
+        )
+        counts.happened("started", len(claims))
+        return claims
+
+    def _claim_of(self, row: tuple[Any, ...], token: int) -> Claim:
+        (
+            seq, job_id, queue, _priority, _state, attempts, runs, max_retries, base, most,
+            jitter, timeout, command, is_argv, cwd, explicit, env, capture, created_by,
+        ) = row  # fmt: skip
+        return Claim.make(
+            (
+                seq,
+                token,
+                job_id or f"j{seq}",
+                runs + 1,
+                attempts,
+                RetryPolicy.make((max_retries, base, most, jitter)),
+                read_command(command, is_argv),
+                self._queue_name(queue),
+                timeout,
+                cwd,
+                bool(explicit),
+                read_map(env),
+                self._captured(capture),
+                created_by,
+            )
+        )
+
+    def _queue_name(self, number: int) -> str:
+        name = self._queue_names.get(number)
+        if name is None:
+            self._queue_names.update(self._db.execute(sql("queue_names")))
+            name = self._queue_names[number]
+        return name
+
+    def _captured(self, number: int | None) -> Mapping[str, str]:
+        if number is None:
+            return {}
+        if number not in self._captures:
+            if len(self._captures) > 100:
+                self._captures.clear()
+            self._captures[number] = read_map(
+                self._db.execute(sql("get_capture"), (number,)).get
+            )
+        return self._captures[number]
+
+    def held(self, worker_id: str) -> dict[int, int]:
+        with self._db.read():
+            return dict(self._db.execute(sql("held"), (worker_id,)))
+
+    def release(self, worker_id: str, tokens: Iterable[int], now: int) -> None:
+        with self._writing() as counts:
+            held = dict(self._db.execute(sql("held"), (worker_id,)).fetchall())
+            for token in tokens:
+                if token in held:
+                    self._give_back(held[token], token, counts, now)
+
+    def _give_back(self, seq: int, token: int, counts: _Counted, now: int) -> None:
+        state, queue, cancel = self._db.execute(sql("give_back"), (seq, token, now)).fetchone()
+        counts.move(queue, PROCESSING, state)
+        counts.happened("started", -1)
+        if cancel:
+            self._db.execute(sql("cancel"), (seq, now, "cancelled before it started"))
+            counts.move(queue, state, CANCELLED)
+            self._cancel_waiting(seq, CANCELLED, counts, now)
+
+    def workers(self) -> list[Worker]:
+        with self._db.read():
+            return [
+                worker.replace(
+                    jobs=tuple(
+                        job for (job,) in self._db.execute(sql("jobs_of_worker"), (worker.id,))
+                    )
+                )
+                for worker in self._workers()
+            ]
+
+    def _workers(self) -> list[Worker]:
+        found = []
+        for row in self._db.execute(sql("workers")).fetchall():
+            worker_id, *between, queues, started, beat, state, version = row
+            alive = is_locked(self.slot_dir, worker_id)
+            found.append(
+                Worker(
+                    worker_id, *between, read_list(queues), started, beat, state, version, alive
+                )
+            )
+        return found
+
+    def lost_workers(self, now: int) -> list[Worker]:  # noqa: ARG002 - no lease here
+        # A worker that lives holds the lock of its slot file; without the file nobody can
+        # ask the lock, but then the worker ends itself (see worker/slots.py).
+        with self._db.read():
+            return [worker for worker in self._workers() if not worker.alive]
+
+    def rescue(self, worker_id: str, unstarted: Iterable[int] | None, now: int) -> list[str]:
+        never_started = frozenset(unstarted or ())
+        settled = []
+        with self._writing() as counts:
+            worker = self._db.execute(sql("worker_orders"), (worker_id,)).fetchone()
+            host = worker[2] if worker else ""
+            for row in self._db.execute(sql("held_by"), (worker_id,)).fetchall():
+                token, seq, _queue, attempts, runs, *policy, started_at, cancel, job_id = row
+                if token in never_started:
+                    self._give_back(seq, token, counts, now)
+                    continue
+                kind, error = (CANCELLED, "cancelled") if cancel else (LOST, "its worker died")
+                outcome = Outcome(kind, now, started_at, error=error)
+                verdict = settle(attempts, RetryPolicy(*policy), outcome, random.random())
+                self._finish(
+                    Finish(token, seq, runs, outcome, verdict), worker_id, host, counts
+                )
+                settled.append(job_id)
+            self._db.execute(sql("delete_worker"), (worker_id,))
+        return settled
+
+    def ask_stop(self, worker_ids: Iterable[str], seconds: float) -> None:
+        with self._db.write():
+            for worker_id in worker_ids:
+                self._db.execute(sql("ask_stop"), (worker_id, seconds))
+
+
+_priority_and_seq = itemgetter(3, 0)
+
+
+def _in_line(row: tuple[Any, ...]) -> tuple[int, int]:
+    priority, seq = _priority_and_seq(row)
+    return -priority, seq

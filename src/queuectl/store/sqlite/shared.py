@@ -1,0 +1,158 @@
+"""What the parts of the SQLite store share."""
+
+from __future__ import annotations
+
+import json
+
+from queuectl.store.base import Store
+from queuectl.store.sqlite.database import sql
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+    from typing import Any
+
+    from queuectl.model import Command
+    from queuectl.store.sqlite.database import Database
+
+compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class Shared(Store):
+    """The connection, the counts, and the rules that jobs which wait for others follow."""
+
+    _db: Database
+    _captures: dict[int, Mapping[str, str]]
+    _queue_names: dict[int, str]
+
+    def _writing(self) -> _Counted:
+        return _Counted(self._db)
+
+    def _seq_of(self, job_id: str) -> int | None:
+        """The inner key of a public id."""
+        seq = self._db.execute(sql("find_by_id"), (job_id,)).get
+        number = made_up_number(job_id)
+        if seq is None and number is not None:
+            seq = self._db.execute(sql("find_by_seq"), (number,)).get
+        return seq  # type: ignore[no-any-return]
+
+    def _queue_number(self, name: str) -> int:
+        number = self._db.execute(sql("find_queue"), (name,)).get
+        if number is None:
+            number = self._db.execute(sql("add_queue"), (name,)).get
+        return int(number)
+
+    def _free_waiting(self, seq: int, now: int) -> None:
+        """This job completed: those that waited for it alone can go on."""
+        waiting = self._db.execute(sql("drop_waits_for"), (seq,)).fetchall()
+        for (child,) in waiting:
+            self._db.execute(sql("unblock_if_free"), (child, now))
+
+    def _cancel_waiting(self, seq: int, state: str, counts: _Counted, now: int) -> None:
+        """This job can no longer succeed: cancel those that wait for it, and so on down."""
+        doomed = [(seq, state)]
+        while doomed:
+            needs, state = doomed.pop()
+            waiting = self._db.execute(sql("waiting_for"), (needs,)).fetchall()
+            if not waiting:
+                continue
+            name = self._db.execute(sql("job_name"), (needs,)).get
+            for (child,) in waiting:
+                self._db.execute(sql("drop_waits_of"), (child,))
+                why = f"waited for {name}, which is {state}"
+                queue = self._db.execute(sql("cancel"), (child, now, why)).get
+                counts.move(queue, "pending", "cancelled")
+                doomed.append((child, "cancelled"))
+
+
+class _Counted:
+    """A write transaction that keeps the counts: `with self._writing() as counts`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._counts: dict[tuple[int, str], int] = {}
+        self._totals: dict[str, int] = {}
+
+    def add(self, queue: int, state: str, n: int = 1) -> None:
+        """`n` more jobs of this queue are in this state."""
+        key = (queue, state)
+        self._counts[key] = self._counts.get(key, 0) + n
+
+    def move(self, queue: int, old: str, new: str) -> None:
+        """A job went from one state to another."""
+        self.add(queue, old, -1)
+        self.add(queue, new)
+
+    def pending_change(self, queue: int, state: str) -> int:
+        """What this transaction has added so far and not saved."""
+        return self._counts.get((queue, state), 0)
+
+    def happened(self, event: str, n: int = 1) -> None:
+        """Count events for the store's life."""
+        self._totals[event] = self._totals.get(event, 0) + n
+
+    def __enter__(self) -> _Counted:
+        self._db.write().__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        transaction = self._db.write()
+        if error is None:
+            try:
+                self._save()
+            except BaseException as failure:
+                transaction.__exit__(type(failure), failure, failure.__traceback__)
+                raise
+        transaction.__exit__(kind, error, trace)
+
+    def _save(self) -> None:
+        for (queue, state), n in self._counts.items():
+            if n:
+                self._db.execute(sql("add_count"), (queue, state, n))
+        for event, n in self._totals.items():
+            self._db.execute(sql("add_total"), (event, n))
+
+
+def made_up_number(job_id: str) -> int | None:
+    """17 for `j17`, None for an id that can't have been made up."""
+    digits = job_id[1:]
+    if job_id[:1] != "j" or not (digits.isascii() and digits.isdigit()) or digits[0] == "0":
+        return None
+    return int(digits) if len(digits) < 19 else None
+
+
+def stored_command(command: Command) -> tuple[str, bool]:
+    """As it stands in `specs`: (text, whether it is an argument list in JSON)."""
+    return (command, False) if isinstance(command, str) else (compact(command), True)
+
+
+def read_command(text: str, is_argv: int) -> Command:
+    """The reverse of `stored_command`."""
+    return tuple(json.loads(text)) if is_argv else text
+
+
+def read_map(text: str | None) -> Mapping[str, str]:
+    """A JSON object of strings, or nothing."""
+    return json.loads(text) if text else {}
+
+
+def read_list(text: str | None) -> tuple[str, ...]:
+    """A JSON array of strings, or nothing."""
+    return tuple(json.loads(text)) if text else ()
+
+
+def store_map(values: Mapping[str, str]) -> str | None:
+    """The reverse of `read_map`."""
+    return compact(values) if values else None
+
+
+def store_list(values: Iterable[Any]) -> str | None:
+    """The reverse of `read_list`."""
+    listed = list(values)
+    return compact(listed) if listed else None

@@ -1,0 +1,1 @@
+INSERT INTO captures (env) VALUES (?1) RETURNING number

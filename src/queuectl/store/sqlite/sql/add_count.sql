@@ -1,0 +1,2 @@
+INSERT INTO counts (queue, state, n) VALUES (?1, ?2, ?3)
+ON CONFLICT (queue, state) DO UPDATE SET n = n + ?3

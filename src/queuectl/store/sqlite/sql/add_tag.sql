@@ -1,0 +1,1 @@
+INSERT INTO tags (tag, seq) VALUES (?1, ?2)

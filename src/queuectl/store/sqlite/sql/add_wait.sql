@@ -1,0 +1,1 @@
+INSERT OR IGNORE INTO waits (needs, seq) VALUES (?1, ?2)

@@ -1,0 +1,1 @@
+UPDATE workers SET stop_seconds = ?2 WHERE id = ?1

@@ -1,0 +1,1 @@
+SELECT n FROM counts WHERE queue = ?1 AND state = ?2

@@ -1,0 +1,1 @@
+DELETE FROM output WHERE key = (?1 << 24) + ?2

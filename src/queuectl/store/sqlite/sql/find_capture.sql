@@ -1,0 +1,1 @@
+SELECT number FROM captures WHERE env = ?1

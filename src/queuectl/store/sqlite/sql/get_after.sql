@@ -1,0 +1,1 @@
+SELECT after FROM specs WHERE seq = ?1

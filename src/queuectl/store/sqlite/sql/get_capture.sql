@@ -1,0 +1,1 @@
+SELECT env FROM captures WHERE number = ?1

@@ -1,0 +1,1 @@
+SELECT coalesce(id, 'j' || seq) FROM jobs WHERE seq = ?1

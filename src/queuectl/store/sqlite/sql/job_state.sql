@@ -1,0 +1,1 @@
+SELECT state, queue, cancel FROM jobs WHERE seq = ?1

@@ -1,0 +1,1 @@
+SELECT token FROM attempts WHERE seq = ?1

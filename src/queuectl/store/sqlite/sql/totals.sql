@@ -1,0 +1,1 @@
+SELECT event, n FROM totals

@@ -1,0 +1,1 @@
+SELECT seq FROM waits WHERE needs = ?1

@@ -1,0 +1,1 @@
+SELECT 1 FROM attempts WHERE token = ?1

@@ -1,0 +1,1 @@
+SELECT stop_seconds, queues, host FROM workers WHERE id = ?1
