@@ -47,7 +47,9 @@ class JobNotFound(NotFound):
     code = "job_not_found"
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"there is no job {job_id!r}", "queuectl list shows the jobs there are")
+        super().__init__(
+            f"there is no job {job_id!r}", "queuectl list shows the jobs there are"
+        )
         self.job_id = job_id
 
 

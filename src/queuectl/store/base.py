@@ -53,6 +53,10 @@ class Store(ABC):
     log_dir: str
     """The folder of this host for the logs of detached workers."""
 
+    leases: bool
+    """Whether claims last only `lease_seconds` beyond the last heartbeat (a networked
+    store), or as long as the worker's process holds the lock of its slot file."""
+
     @abstractmethod
     def close(self) -> None:
         """Let go of files and connections. The store is not used after."""

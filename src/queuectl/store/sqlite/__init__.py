@@ -14,6 +14,8 @@ from queuectl.store.sqlite.verbs import Verbs
 class SqliteStore(Intake, Engine, Verbs, Inquiry):
     """See `queuectl.store.base.Store`."""
 
+    leases = False
+
     def __init__(self, path: str, log_dir: str, wait_seconds: float = 30.0) -> None:
         self._db = Database(path, wait_seconds)
         self.url = self._db.path

@@ -347,13 +347,8 @@ class Engine(Shared):
     def _workers(self) -> list[Worker]:
         found = []
         for row in self._db.execute(sql("workers")).fetchall():
-            worker_id, *between, queues, started, beat, state, version = row
-            alive = is_locked(self.slot_dir, worker_id)
-            found.append(
-                Worker(
-                    worker_id, *between, read_list(queues), started, beat, state, version, alive
-                )
-            )
+            alive = is_locked(self.slot_dir, row[0])
+            found.append(Worker.make((*row[:8], read_list(row[8]), *row[9:], alive, ())))
         return found
 
     def lost_workers(self, now: int) -> list[Worker]:  # noqa: ARG002 - no lease here
