@@ -1,0 +1,148 @@
+"""`queuectl logs`: what a job printed."""
+
+from __future__ import annotations
+
+import sys
+
+from queuectl.cli.context import note, out_json, store_of, warn_if_unserved
+from queuectl.cli.jsonshapes import output_json
+from queuectl.cli.outputs import STREAMS, Printer, Reader, last_lines
+from queuectl.cli.parser import json_option, whole_number
+from queuectl.cli.screens.words import runs_word, why
+from queuectl.cli.watching import changes
+from queuectl.clock import now_ms
+from queuectl.durations import format_duration
+from queuectl.errors import BadInput, NotFound
+from queuectl.model import COMPLETED, ENDED, FAILED, PENDING, PROCESSING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from queuectl.model import Attempt, Job
+    from queuectl.store.base import Store
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("id", metavar="ID", help="the job")
+    parser.add_argument(
+        "-f", "--follow", action="store_true", help="go on until the job has ended"
+    )
+    parser.add_argument(
+        "-n", "--lines", metavar="N", type=whole_number("-n", 0), help="only the last N lines"
+    )
+    parser.add_argument(
+        "--attempt",
+        metavar="N",
+        type=whole_number("--attempt", 1),
+        help="of run N, not the last",
+    )
+    parser.add_argument("--stream", choices=tuple(STREAMS.values()), help="only this one")
+    json_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a run's output, or follow the job to its end."""
+    streams = [stream for stream, name in STREAMS.items() if args.stream in (None, name)]
+    if args.follow:
+        for option, given in (("--json", args.json), ("--attempt", args.attempt)):
+            if given:
+                raise BadInput(f"-f and {option} can't go together")
+        with store_of(args) as store:
+            _follow(store, args.id, streams, args.lines)
+        return 0
+    with store_of(args) as store:
+        job, history = store.get(args.id), store.history(args.id)
+        attempt = _chosen(job, history, args.attempt)
+        pieces = [] if attempt is None else Reader(store, attempt.token, streams).read()
+    if args.lines is not None:
+        pieces = last_lines(pieces, args.lines)
+    if args.json:
+        out_json(output_json(job.id, attempt and attempt.attempt, pieces))
+        return 0
+    printer = Printer()
+    printer.print(pieces)
+    printer.end()
+    if attempt is None:
+        note(f"{job.id} is {job.state} and has not run yet")
+    elif not pieces and sys.stderr.isatty():
+        note(f"run {attempt.attempt} of {job.id} printed nothing{_so_far(attempt)}")
+    return 0
+
+
+def _follow(store: Store, job_id: str, streams: Sequence[int], lines: int | None) -> None:
+    """Print what the job's runs say, from the present one on, until the job has ended."""
+    job, history = store.get(job_id), store.history(job_id)
+    # a job that waits to start has nothing to say of an earlier life
+    after = history[-1].token if history and job.state == PENDING else 0
+    followed: _Followed | None = None
+    waiting = ""
+    for _ in changes(store):
+        job, history = store.get(job_id), store.history(job_id)
+        new = [run for run in history if run.token > after]
+        for run in new if followed else new[-1:]:
+            if followed is None or followed.token != run.token:
+                followed = _Followed(store, run, streams, None if followed else lines)
+            followed.print()
+            if run.outcome != PROCESSING:
+                followed.end()
+                after = run.token
+        if job.state in ENDED:
+            _say(f"{job.id} is {job.state}: {why(job)}" if job.state != COMPLETED else "")
+            return
+        if job.state != waiting and job.state != PROCESSING:
+            _say(_waits(job))
+            warn_if_unserved(store, [job.queue])
+        waiting = job.state
+
+
+class _Followed:
+    """A run whose output is printed as it comes."""
+
+    def __init__(
+        self, store: Store, run: Attempt, streams: Sequence[int], lines: int | None
+    ) -> None:
+        self.token = run.token
+        self._reader = Reader(store, run.token, streams)
+        self._printer = Printer()
+        self._lines = lines
+
+    def print(self) -> None:
+        pieces = self._reader.read()
+        self._printer.print(pieces if self._lines is None else last_lines(pieces, self._lines))
+        self._lines = None
+
+    def end(self) -> None:
+        self._printer.end()
+
+
+def _waits(job: Job) -> str:
+    if job.state == FAILED:
+        seconds = max(0, (job.due_at or 0) - now_ms()) / 1000
+        return (
+            f"run {runs_word(job)} of {job.id}: {why(job)}; again in {format_duration(seconds)}"
+        )
+    return f"{job.id} is {job.state}: waiting for it to start"
+
+
+def _say(text: str) -> None:
+    """Something for a person who watches; scripts get the job's own words alone."""
+    if text and sys.stderr.isatty():
+        note(text)
+
+
+def _chosen(job: Job, history: Sequence[Attempt], number: int | None) -> Attempt | None:
+    """The run that was asked for, else the last; None if there is none yet."""
+    if number is None:
+        return history[-1] if history else None
+    for attempt in history:
+        if attempt.attempt == number:
+            return attempt
+    runs = "no runs yet" if not history else f"runs 1 to {history[-1].attempt}"
+    raise NotFound(f"{job.id} has no run {number}", f"it has {runs}: queuectl show {job.id}")
+
+
+def _so_far(attempt: Attempt) -> str:
+    return " so far" if attempt.outcome == PROCESSING else ""

@@ -1,0 +1,108 @@
+"""Tables of jobs: `list` and `dlq list`."""
+
+from __future__ import annotations
+
+from queuectl.cli.screens.layout import GAP, STATE_STYLE, Look, Styled, moment, span, table
+from queuectl.cli.screens.words import (
+    command_line,
+    exit_word,
+    runs_word,
+    waits_for_time,
+    why,
+)
+from queuectl.model import DEFAULT_QUEUE, ENDED, PROCESSING
+from queuectl.text import display_width, one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from queuectl.model import Job
+
+TABLE_ROWS = 50
+_COMMAND_ROOM = 26
+
+
+def render_jobs(jobs: Sequence[Job], look: Look, now: int) -> list[str]:
+    """`list`: a line a job; the header alone if there is none."""
+    columns = {
+        "ID": [_id(job, look) for job in jobs],
+        "STATE": [Styled(job.state, STATE_STYLE.get(job.state, "")) for job in jobs],
+        "EXIT": [exit_word(job) for job in jobs],
+        "RUNS": [runs_word(job) for job in jobs],
+        "WHEN": [_when(job, look, now) for job in jobs],
+        "QUEUE": [one_line(job.queue, look.width and 12) for job in jobs],
+        "COMMAND": [_command(job, look) for job in jobs],
+    }
+    if look.width is not None:
+        _make_room(columns, look.width, one_queue={*columns["QUEUE"]} <= {DEFAULT_QUEUE})
+    rows = [list(row) for row in zip(*columns.values(), strict=True)]
+    return table(look, list(columns), rows)
+
+
+def _make_room(columns: dict[str, list[str]], width: int, *, one_queue: bool) -> None:
+    """Leave out what matters least until the command has room enough to be known by."""
+    if one_queue:
+        del columns["QUEUE"]
+    for name in ("RUNS", "EXIT", "QUEUE"):
+        used = sum(
+            [
+                max(map(display_width, [title, *cells])) + len(GAP)
+                for title, cells in columns.items()
+                if title != "COMMAND"
+            ]
+        )
+        if width - used >= _COMMAND_ROOM:
+            break
+        columns.pop(name, None)
+
+
+def render_dead(jobs: Sequence[Job], look: Look, now: int) -> list[str]:
+    """`dlq list`: what gave up, when and why."""
+    rows = [
+        [
+            _id(job, look),
+            moment(look, job.finished_at, now),
+            runs_word(job),
+            _why(job, look),
+            _command(job, look),
+        ]
+        for job in jobs
+    ]
+    lines = table(look, ["ID", "DIED", "RUNS", "WHY", "COMMAND"], rows)
+    if jobs and look.width is not None:
+        lines += [
+            "",
+            look.fit(f"Why: queuectl show {jobs[0].id}    Again: queuectl dlq retry ID"),
+        ]
+    return lines
+
+
+def _id(job: Job, look: Look) -> str:
+    return one_line(job.id, look.width and max(12, look.width // 3))
+
+
+def _why(job: Job, look: Look) -> str:
+    return one_line(why(job), look.width and max(20, look.width // 2 - 8))
+
+
+def _command(job: Job, look: Look) -> str:
+    return one_line(command_line(job.command), look.width)
+
+
+def _when(job: Job, look: Look, now: int) -> str:
+    """When it is due, since when it runs, or when it ended."""
+    if look.width is None:
+        at = job.due_at
+        if job.state == PROCESSING:
+            at = job.started_at
+        elif job.state in ENDED:
+            at = job.finished_at
+        return moment(look, at, now)
+    if job.state == PROCESSING:
+        return "for " + span((now - (job.started_at or now)) / 1000)
+    if job.state in ENDED:
+        return span((now - (job.finished_at or job.updated_at)) / 1000) + " ago"
+    if waits_for_time(job, now):
+        return "in " + span(((job.due_at or 0) - now) / 1000)
+    return one_line(f"after {job.after[0]}", 14) if job.after else "due"

@@ -1,0 +1,147 @@
+"""What every screen is made of: a look (width, colour), tables, times and lengths.
+
+On a terminal, lines are cut to its width and times are short and local. Piped, nothing is
+cut, columns stay the same and times are ISO 8601, for scripts.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from queuectl.instants import iso
+from queuectl.text import cut, display_width, pad
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import IO
+
+BOLD, DIM, RED, GREEN, YELLOW, CYAN = "1", "2", "31", "32", "33", "36"
+STATE_STYLE = {
+    "processing": CYAN,
+    "completed": GREEN,
+    "failed": YELLOW,
+    "dead": RED,
+    "cancelled": DIM,
+}
+GAP = "  "
+LABEL = 9
+_NARROWEST = 40
+
+
+class Look:
+    """Where lines go: `width` columns, None for a pipe or file; `colour` or none."""
+
+    def __init__(self, width: int | None = None, *, colour: bool = False) -> None:
+        self.width = width
+        self.colour = colour
+
+    @classmethod
+    def of(cls, stream: IO[str]) -> Look:
+        """The look of an open stream, by its terminal, NO_COLOR and TERM."""
+        try:
+            columns = os.get_terminal_size(stream.fileno()).columns if stream.isatty() else None
+        except (OSError, ValueError):  # closed, or no file at all
+            columns = None
+        if columns is None:
+            return cls()
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        return cls(max(columns, _NARROWEST) if columns else 80, colour=not plain)
+
+    def paint(self, text: str, style: str) -> str:
+        """The text in a style, if there is colour here."""
+        return f"\x1b[{style}m{text}\x1b[0m" if self.colour and style and text else text
+
+    def fit(self, text: str, used: int = 0) -> str:
+        """Safe text cut to what is left of the line after `used` columns."""
+        return text if self.width is None else cut(text, self.width - used)
+
+
+class Styled(str):
+    """A cell with a style of its own."""
+
+    __slots__ = ("style",)
+    style: str
+
+    def __new__(cls, text: str, style: str) -> Styled:
+        cell = super().__new__(cls, text)
+        cell.style = style
+        return cell
+
+
+def table(
+    look: Look, header: Sequence[str], rows: Sequence[Sequence[str]], right: Iterable[str] = ()
+) -> list[str]:
+    """Lines of a table of safe text; the last column takes what is left of the width."""
+    to_right = [name in set(right) for name in header]
+    last = len(header) - 1
+    widths = [
+        max([display_width(row[i]) for row in (header, *rows)]) if i < last else 0
+        for i in range(len(header))
+    ]
+    lines = []
+    for row in (header, *rows):
+        used = 0
+        cells = []
+        for i, cell in enumerate(row):
+            text = pad(cell, widths[i], right=to_right[i]) if i < last else look.fit(cell, used)
+            used += max(widths[i], display_width(cell)) + len(GAP)
+            style = DIM if row is header else getattr(cell, "style", "")
+            cells.append(look.paint(text, style))
+        lines.append(GAP.join(cells).rstrip())
+    return lines
+
+
+def flow(look: Look, label: str, cells: Sequence[str], most: int = 4) -> list[str]:
+    """A label, then cells in columns: as many as fit, `most` at most."""
+    room = (look.width or 80) - LABEL
+    for across in range(most, 0, -1):
+        columns = [cells[start::across] for start in range(min(across, len(cells)))]
+        widths = [max(map(display_width, column)) for column in columns]
+        if sum(widths) + len(GAP) * (len(widths) - 1) <= room:
+            break
+    lines = []
+    for start in range(0, len(cells), across):
+        row = zip(cells[start : start + across], widths, strict=False)
+        parts = [
+            look.paint(pad(cell, width), getattr(cell, "style", "")) for cell, width in row
+        ]
+        lines.append(labelled(look, "" if start else label, GAP.join(parts).rstrip()))
+    return lines
+
+
+def labelled(look: Look, label: str, text: str) -> str:
+    """A line of a screen whose parts have names at the left."""
+    return look.paint(f"{label:<{LABEL}}", BOLD if label else "") + text
+
+
+def moment(look: Look, at: int | None, now: int, *, seconds: bool = False) -> str:
+    """A time: local and short on a terminal (`02:58`, `22 Nov 02:58`), ISO elsewhere."""
+    if at is None:
+        return "-"
+    if look.width is None:
+        return iso(at)
+    then, today = time.localtime(at / 1000), time.localtime(now / 1000)
+    hour = "%H:%M:%S" if seconds else "%H:%M"
+    if then[:3] == today[:3] and not seconds:
+        return time.strftime(hour, then)
+    year = "" if then.tm_year == today.tm_year else "%Y "
+    return time.strftime(f"{then.tm_mday} %b {year}{hour}", then)
+
+
+def span(seconds: float) -> str:
+    """A length in one glance: `12s`, `41m`, `3h20m`, `2d4h`."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3_600:
+        return f"{whole // 60}m"
+    if whole < 48 * 3_600:
+        return f"{whole // 3_600}h{whole % 3_600 // 60:02d}m"
+    return f"{whole // 86_400}d{whole % 86_400 // 3_600}h"
+
+
+def count(n: int, one: str, many: str | None = None) -> str:
+    """`1 worker`, `3 workers`, `12,000 jobs`."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"

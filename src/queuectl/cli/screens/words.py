@@ -1,0 +1,77 @@
+"""How jobs and runs are put into words."""
+
+from __future__ import annotations
+
+from queuectl.model import (
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    LOST,
+    PENDING,
+    PROCESSING,
+    RELEASED,
+    TIMEOUT,
+)
+from queuectl.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from queuectl.model import Attempt, Command, Job
+
+_PLAIN_OUTCOMES = {
+    COMPLETED: "done",
+    LOST: "worker died",
+    CANCELLED: "cancelled",
+    RELEASED: "given back",
+    PROCESSING: "running",
+    TIMEOUT: "timed out",
+    FAILED: "failed",
+}
+
+
+def command_line(command: Command) -> str:
+    """The command as one would type it, not yet made safe."""
+    if isinstance(command, str):
+        return command
+    from shlex import join
+
+    return join(command)
+
+
+def ending(run: Job | Attempt) -> str:
+    """How a run ended in two words: `exit 1`, `SIGKILL`, `timed out`, `done`."""
+    if run.outcome in (FAILED, None):
+        if run.signal:
+            return run.signal
+        if run.exit_code is not None:
+            return f"exit {run.exit_code}"
+    return _PLAIN_OUTCOMES.get(run.outcome or "", run.outcome or "-")
+
+
+def exit_word(job: Job) -> str:
+    """The same as one word, for tables: `0`, `1`, `SIGKILL`, `timeout`, `-`."""
+    if job.outcome in (TIMEOUT, LOST):
+        return job.outcome
+    if job.signal:
+        return job.signal
+    return "-" if job.exit_code is None else str(job.exit_code)
+
+
+def why(job: Job | Attempt) -> str:
+    """Why a run did not complete, on one safe line: `exit 1: CUDA out of memory`."""
+    how, error = ending(job), one_line(job.error or "")
+    if not error or error.startswith(how):
+        return error or how
+    return error if job.outcome in (TIMEOUT, LOST, CANCELLED) else f"{how}: {error}"
+
+
+def runs_word(job: Job) -> str:
+    """`2/3`: charged runs, with one that goes on or went well, of those it may have."""
+    limit = max(1, job.max_retries)
+    used = job.attempts + (job.state in (PROCESSING, COMPLETED))
+    return f"{used}/{limit}"
+
+
+def waits_for_time(job: Job, now: int) -> bool:
+    """Whether the job waits, and its time has not come."""
+    return job.state in (PENDING, FAILED) and job.due_at is not None and job.due_at > now

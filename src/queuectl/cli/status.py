@@ -1,0 +1,80 @@
+"""`queuectl status`: how things stand."""
+
+from __future__ import annotations
+
+import sys
+
+from queuectl.cli.context import note, out, out_json, store_of
+from queuectl.cli.jsonshapes import status_json
+from queuectl.cli.parser import json_option
+from queuectl.cli.reasons import unserved, unserved_line
+from queuectl.cli.screens.layout import Look
+from queuectl.cli.screens.status import RUNNING_ROWS, render_status
+from queuectl.clock import now_ms
+from queuectl.model import DEAD, PROCESSING, Filter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from queuectl.model import Job, Stats, Worker
+    from queuectl.store.base import Store
+
+# Among the newest dead jobs the ones that died last are looked for, at a fixed cost.
+_DEAD_LOOKED_AT = 50
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("-w", "--watch", action="store_true", help="keep the screen up to date")
+    json_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print how things stand, once or on and on."""
+    with store_of(args) as store:
+        if args.watch:
+            from queuectl.cli.watching import watch
+
+            if args.json:
+                watch(store, lambda _look: [_json(store)], in_place=False)
+            else:
+                watch(store, lambda look: _whole_screen(store, look))
+        stats, workers = store.stats(), store.workers()
+        if args.json:
+            out_json(status_json(stats, workers))
+        else:
+            out("\n".join(_screen(store, stats, workers, Look.of(sys.stdout))))
+        for line in _warnings(stats, workers):
+            note(line)
+    return 0
+
+
+def _screen(store: Store, stats: Stats, workers: Sequence[Worker], look: Look) -> list[str]:
+    running: list[Job] = []
+    died: list[Job] = []
+    if stats.counts[PROCESSING]:
+        running = store.list_jobs(Filter(states=(PROCESSING,), limit=RUNNING_ROWS))
+        running.reverse()
+    if stats.counts[DEAD]:
+        died = store.list_jobs(Filter(states=(DEAD,), limit=_DEAD_LOOKED_AT))
+        died.sort(key=lambda job: -(job.finished_at or 0))
+    return render_status(stats, workers, running, died, look, now_ms())
+
+
+def _whole_screen(store: Store, look: Look) -> list[str]:
+    stats, workers = store.stats(), store.workers()
+    warnings = "\n".join(_warnings(stats, workers)).splitlines()
+    screen = _screen(store, stats, workers, look)
+    return [*screen, "", *warnings] if warnings else screen
+
+
+def _warnings(stats: Stats, workers: Sequence[Worker]) -> list[str]:
+    return [unserved_line(queue) for queue in unserved(stats, workers, now_ms())]
+
+
+def _json(store: Store) -> str:
+    from json import dumps
+
+    return dumps(status_json(store.stats(), store.workers()))
