@@ -8,7 +8,8 @@ from queuectl.errors import BadInput
 
 _UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
-_LONGEST = 100 * 365 * 86_400.0
+LONGEST = 100 * 365 * 86_400.0
+"""A hundred years."""
 
 
 def parse_duration(text: str, what: str, *, none_is: float | None = None) -> float:
@@ -20,7 +21,7 @@ def parse_duration(text: str, what: str, *, none_is: float | None = None) -> flo
     if word == "none" and none_is is not None:
         return none_is
     seconds = _seconds(word)
-    if seconds is None or seconds > _LONGEST:
+    if seconds is None or seconds > LONGEST:
         raise BadInput(
             f"{what} is not a length of time: {text!r}",
             "90, 90s, 10m, 2h30m or 1d" + (", or none" if none_is is not None else ""),

@@ -1,0 +1,103 @@
+"""What every verb needs: the store, and the two places to write to."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from queuectl.errors import OWN_FAILURE, QueuectlError
+from queuectl.store import open_store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+    from typing import Any
+
+    from queuectl.model import Worker
+    from queuectl.store.base import Store
+
+
+def store_of(args: argparse.Namespace) -> Store:
+    """Open the store that `--db`, `QUEUECTL_DB` or the home names."""
+    return open_store(args.db)
+
+
+def out(text: str) -> None:
+    """A result: a line to stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """Everything else: a line to stderr, made safe for a terminal."""
+    sys.stdout.flush()
+    print(safe(text), file=sys.stderr)
+
+
+def out_json(value: Any) -> None:
+    """A result as JSON, on one line."""
+    import json
+
+    from queuectl.text import json_safe
+
+    out(json_safe(json.dumps(value, ensure_ascii=False)))
+
+
+def safe(text: str) -> str:
+    """The text without what could steer a terminal; lines stay lines."""
+    if text.isascii() and text.isprintable():
+        return text
+    from queuectl.text import block
+
+    return block(text)
+
+
+def report(error: QueuectlError, as_json: bool) -> None:
+    """An error, on stderr."""
+    if as_json:
+        import json
+
+        shape = {"code": error.code, "message": error.message, "hint": error.hint}
+        print(json.dumps({"error": shape}, ensure_ascii=False), file=sys.stderr)
+        return
+    print(f"queuectl: {safe(error.message)}", file=sys.stderr)
+    if error.hint:
+        lead = "" if error.hint.startswith("did you mean ") else "try: "
+        print(f"  {lead}{safe(error.hint)}", file=sys.stderr)
+
+
+def system_error(error: OSError) -> QueuectlError:
+    """An error of the operating system that nobody foresaw, in one line."""
+    reason = error.strerror or type(error).__name__
+    name = error.filename
+    where = f"{os.fsdecode(name)}: " if isinstance(name, str | bytes) else ""
+    failure = QueuectlError(f"{where}{reason}")
+    failure.exit_code = OWN_FAILURE
+    return failure
+
+
+def on_terminal() -> bool:
+    """Whether a person watches stderr."""
+    return sys.stderr.isatty()
+
+
+def serving(workers: Iterable[Worker], queue: str) -> bool:
+    """Whether any of the workers lives, takes new jobs and serves the queue."""
+    return any(
+        worker.alive
+        and worker.state == "running"
+        and (not worker.queues or queue in worker.queues)
+        for worker in workers
+    )
+
+
+def warn_if_unserved(store: Store, queues: Iterable[str]) -> None:
+    """Say at once if a job would wait for ever, and what to type."""
+    workers = store.workers()
+    for queue in dict.fromkeys(queues):
+        if not serving(workers, queue):
+            option = "" if queue == "default" else f" --queue {queue}"
+            note(
+                f"no worker serves the queue {queue}\n"
+                f"  try: queuectl worker start --detach{option}"
+            )

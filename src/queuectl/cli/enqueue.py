@@ -1,0 +1,97 @@
+"""`queuectl enqueue`: add a job, or a file of jobs."""
+
+from __future__ import annotations
+
+from queuectl.cli.context import note, on_terminal, out, out_json, store_of, warn_if_unserved
+from queuectl.cli.newjobs import add_job_options, command_of, fields_of, spec_of
+from queuectl.cli.parser import ANYWHERE, json_option
+from queuectl.clock import now_ms
+from queuectl.errors import BadInput
+from queuectl.model import CANCELLED
+from queuectl.worker.doorbell import ring
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from queuectl.cli.parser import Parser
+    from queuectl.model import NewJob
+    from queuectl.store.base import Store
+
+_EXAMPLES = """\
+examples:
+  queuectl enqueue 'python train.py > log'           a line for the shell
+  queuectl enqueue -- python train.py --lr 0.1       a program with its arguments
+  queuectl enqueue '{"command": "ls", "priority": 8}'
+  queuectl enqueue --file jobs.txt --queue night     JSON or shell lines, all or nothing
+"""
+
+
+def configure(parser: Parser) -> None:
+    """Declare the options."""
+    parser.command_ends_options = ANYWHERE
+    parser.usage_words = "COMMAND | -- PROGRAM ARG … | --file F"
+    parser.epilog = _EXAMPLES
+    json_option(parser)
+    add = parser.add_argument_group("many jobs").add_argument
+    add("--file", metavar="F", help="one job a line; - is standard input")
+    add("--skip-bad", action="store_true", help="leave bad lines out and name them")
+    add("--stream", action="store_true", help="accept lines as they arrive")
+    add_job_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Enqueue; print the id, or how many."""
+    now = now_ms()
+    command = command_of(args, "enqueue")
+    if args.file is not None:
+        if command is not None:
+            raise BadInput("--file and a command can't both be given")
+        from queuectl.cli.manyjobs import enqueue_file
+
+        return enqueue_file(args, now)
+    for option in ("skip_bad", "stream"):
+        if getattr(args, option):
+            raise BadInput(f"--{option.replace('_', '-')} goes with --file")
+    if command is None:
+        raise BadInput("there is nothing to enqueue", "queuectl enqueue 'python train.py'")
+    if command == "-":
+        raise BadInput(
+            "- alone is no command", "queuectl enqueue --file - reads standard input"
+        )
+    fields = fields_of(args, now)
+    with store_of(args) as store:
+        spec = spec_of(store, fields)
+        if isinstance(command, str):
+            job = spec.from_line(command, now)
+        else:
+            job = spec.from_command(command, now)
+        job_id = store.enqueue([job], now)[0]
+        ring(store.uid)
+        if args.json:
+            from queuectl.cli.jsonshapes import job_json
+
+            out_json(job_json(store.get(job_id)))
+        else:
+            out(job_id)
+            say_what_holds_it(store, job, job_id, now)
+    return 0
+
+
+def say_what_holds_it(store: Store, job: NewJob, job_id: str, now: int) -> None:
+    """Tell a person when the job runs, if that is not now, and if nobody would run it."""
+    if job.run_at is not None:
+        note(_when(job_id, job.run_at, now))
+    if job.after and (accepted := store.get(job_id)).state == CANCELLED:
+        note(f"{job_id} is cancelled: {accepted.error}")
+    elif on_terminal():
+        warn_if_unserved(store, [job.queue])
+
+
+def _when(job_id: str, run_at: int, now: int) -> str:
+    from queuectl.durations import format_duration
+    from queuectl.instants import local_time
+
+    if run_at <= now:
+        return f"{job_id}: {local_time(run_at)} is past, so it runs now"
+    return f"{job_id} runs at {local_time(run_at)}, in {format_duration((run_at - now) / 1000)}"

@@ -1,0 +1,124 @@
+"""The entry point: finds the command, runs it, and turns every error into one clear line."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from queuectl.cli import commands
+from queuectl.errors import BAD_USAGE, INTERRUPTED, OWN_FAILURE, BadInput, QueuectlError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
+_BROKEN_PIPE = 141
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command line; return its exit code (DESIGN section 4)."""
+    words = list(sys.argv[1:]) if words is None else words
+    for stream in (sys.stdout, sys.stderr):
+        _never_fails_to_encode(stream)
+    command = ""
+    try:
+        command, db, rest = _find_command(words)
+        code = _run(command, db, rest)
+        sys.stdout.flush()
+        return code
+    except QueuectlError as error:
+        failure = error
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Nobody reads on; nor may the interpreter's last flush complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return _BROKEN_PIPE
+    except RecursionError:
+        failure = BadInput("this is nested too deeply")
+    except OSError as error:
+        from queuectl.cli.context import system_error
+
+        failure = system_error(error)
+    return _fail(failure, command, words)
+
+
+def _fail(failure: QueuectlError, command: str, words: list[str]) -> int:
+    from queuectl.cli.context import report
+
+    ours = words[: words.index("--")] if "--" in words else words
+    try:
+        sys.stdout.flush()
+        report(failure, as_json="--json" in ours or "--jsonl" in ours)
+    except OSError:
+        pass  # nobody reads stderr: the exit code still tells
+    return OWN_FAILURE if command in commands.OWN_CODE else failure.exit_code
+
+
+def _never_fails_to_encode(stream: TextIO | None) -> None:
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def _find_command(words: list[str]) -> tuple[str, str | None, list[str]]:
+    """The command, what `--db` said before it, and the words after it."""
+    db: str | None = None
+    group = ""
+    place = 0
+    while place < len(words):
+        word = words[place]
+        place += 1
+        if word in ("-h", "--help"):
+            return f"{group} --help".strip(), db, []
+        if word == "--version":
+            return word, db, []
+        if word == "--db":
+            if place == len(words):
+                raise BadInput("--db needs a value", "queuectl --db PATH status")
+            db = words[place]
+            place += 1
+        elif word.startswith("--db="):
+            db = word.removeprefix("--db=")
+        elif word.startswith("-"):
+            near = commands.nearest(word, ("--db", "--version", "--help"))
+            hint = f"did you mean {near}?" if near else "options stand after the command"
+            raise BadInput(f"there is no option {word} before a command", hint)
+        elif not group and word in commands.GROUPS:
+            group = word
+        else:
+            command = f"{group} {word}".strip()
+            if command not in commands.COMMANDS:
+                known = [n.split()[1] for n in commands.COMMANDS if n.startswith(f"{group} ")]
+                firsts = dict.fromkeys(n.split()[0] for n in commands.COMMANDS)
+                raise commands.unknown(word, known if group else firsts, group=group)
+            return command, db, words[place:]
+    return group, db, []
+
+
+def _run(command: str, db: str | None, rest: list[str]) -> int:
+    if command == "--version" or command.endswith("--help") or command in commands.GROUPS:
+        return _explain(command)
+    if not command:
+        print(commands.WELCOME)
+        return 0
+    from queuectl.cli.parser import Parser
+
+    configure, run = commands.load(command)
+    parser = Parser(command, commands.COMMANDS[command])
+    configure(parser)
+    args = parser.read(rest, db)
+    return run(args)
+
+
+def _explain(command: str) -> int:
+    if command == "--version":
+        from queuectl import __version__
+
+        print(f"queuectl {__version__}")
+    elif command in commands.GROUPS:
+        print(commands.help_text(command), file=sys.stderr)
+        return BAD_USAGE
+    else:
+        print(commands.help_text(command.removesuffix("--help").strip()))
+    return 0

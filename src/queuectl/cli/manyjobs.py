@@ -1,0 +1,212 @@
+"""Enqueueing a file, a line a job: all or nothing, or as the lines arrive."""
+
+from __future__ import annotations
+
+import os
+
+from queuectl.cli.context import note, on_terminal, out, out_json, store_of, warn_if_unserved
+from queuectl.cli.newjobs import fields_of, spec_of
+from queuectl.clock import now_ms
+from queuectl.errors import BadInput, JobExists, JobNotFound
+from queuectl.worker.doorbell import ring
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from queuectl.errors import QueuectlError
+    from queuectl.jobspec import JobSpec
+    from queuectl.model import NewJob
+    from queuectl.store.base import Store
+
+_BLOCK = 256 * 1024
+_WORTH_A_BAR = 20_000
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def enqueue_file(args: argparse.Namespace, now: int) -> int:
+    """`enqueue --file`: print how many jobs there are now, and how many lines were left out."""
+    if args.id is not None:
+        raise BadInput("--id names one job, --file brings many", '"id" in each JSON line')
+    fields = fields_of(args, now)
+    source = _open(args.file)
+    try:
+        with store_of(args) as store:
+            lines = _Lines(store, spec_of(store, fields), skip_bad=args.skip_bad)
+            if args.stream:
+                _as_they_arrive(lines, source)
+            else:
+                _all_or_nothing(lines, source)
+            _answer(args, store, lines)
+    finally:
+        os.close(source)
+    return 0
+
+
+class _Lines:
+    """Lines on their way to jobs: counts them, and names the bad ones."""
+
+    def __init__(self, store: Store, spec: JobSpec, *, skip_bad: bool) -> None:
+        self.store = store
+        self.spec = spec
+        self.skip_bad = skip_bad
+        self.read = 0
+        self.skipped = 0
+        self.enqueued = 0
+        self.first = self.last = ""
+        self.queues: set[str] = set()
+        self._line_of: dict[str, int] = {}
+
+    def jobs(self, lines: Iterable[bytes], now: int, jobs: list[tuple[int, NewJob]]) -> None:
+        """Add the jobs of more lines, with their line numbers. Empty lines and comments
+        are none. Raises BadInput; what stood before the bad line has been added."""
+        from_line, line_of = self.spec.from_line, self._line_of
+        number = self.read
+        if number == 0:
+            lines = _without_mark(lines)
+        for raw in lines:
+            number += 1
+            self.read = number
+            line = raw.strip()
+            if not line or line.startswith(b"#"):
+                continue
+            try:
+                job = from_line(line.decode(), now)
+                if job.id is not None:
+                    if job.id in line_of:
+                        raise BadInput(f"id {job.id} stands in line {line_of[job.id]} too")
+                    line_of[job.id] = number
+            except UnicodeDecodeError:
+                self._bad(number, BadInput("this is not valid UTF-8"))
+            except BadInput as error:
+                self._bad(number, error)
+            else:
+                jobs.append((number, job))
+
+    def enqueue(self, jobs: Sequence[tuple[int, NewJob]], now: int) -> None:
+        """Hand the jobs to the store, all or none. Raises JobExists or JobNotFound."""
+        while jobs:
+            try:
+                ids = self.store.enqueue([job for _number, job in jobs], now)
+            except (JobExists, JobNotFound) as error:
+                jobs = self._without_refused(jobs, error)
+                continue
+            ring(self.store.uid)
+            self.enqueued += len(ids)
+            self.first, self.last = self.first or ids[0], ids[-1]
+            self.queues.update({job.queue for _number, job in jobs})
+            return
+
+    def _without_refused(
+        self, jobs: Sequence[tuple[int, NewJob]], error: JobExists | JobNotFound
+    ) -> list[tuple[int, NewJob]]:
+        """The jobs less those that the store refuses for the error's reason."""
+        kept = []
+        for number, job in jobs:
+            refusal = self._refusal(job, error)
+            if refusal is None:
+                kept.append((number, job))
+            else:
+                self._bad(number, refusal)
+        if len(kept) == len(jobs):
+            raise error
+        return kept
+
+    def _refusal(self, job: NewJob, error: JobExists | JobNotFound) -> QueuectlError | None:
+        if isinstance(error, JobNotFound):
+            return error if error.job_id in job.after else None
+        if job.id is None:
+            return None
+        if job.id == error.job_id:
+            return error
+        if not self.skip_bad:
+            return None
+        try:  # look for all of them at once, not one a turn
+            return JobExists(job.id, self.store.get(job.id).state)
+        except JobNotFound:
+            return None
+
+    def _bad(self, number: int, error: QueuectlError) -> None:
+        message = f"line {number}: {error.message}"
+        if not self.skip_bad:
+            before = f"the {self.enqueued} before it are" if self.enqueued else "nothing was"
+            error.message = f"{message}; {before} enqueued"
+            error.hint = "--skip-bad leaves bad lines out"
+            raise error
+        self.skipped += 1
+        note(message)
+
+
+def _all_or_nothing(lines: _Lines, source: int) -> None:
+    now = now_ms()
+    raw = b"".join(_blocks(source)).split(b"\n")
+    jobs: list[tuple[int, NewJob]] = []
+    if len(raw) < _WORTH_A_BAR or not on_terminal():
+        lines.jobs(raw, now, jobs)
+        lines.enqueue(jobs, now)
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        lines.jobs(progress.track(raw, description="reading"), now, jobs)
+        progress.add_task(f"writing {len(jobs):,} jobs", total=None)
+        lines.enqueue(jobs, now)
+
+
+def _as_they_arrive(lines: _Lines, source: int) -> None:
+    rest = b""
+    for block in _blocks(source):
+        *whole, rest = (rest + block).split(b"\n")
+        _at_once(lines, whole)
+    _at_once(lines, [rest])
+
+
+def _at_once(lines: _Lines, raw: Sequence[bytes]) -> None:
+    now = now_ms()
+    jobs: list[tuple[int, NewJob]] = []
+    try:
+        lines.jobs(raw, now, jobs)
+    except BadInput:
+        lines.enqueue(jobs, now)
+        raise
+    lines.enqueue(jobs, now)
+
+
+def _answer(args: argparse.Namespace, store: Store, lines: _Lines) -> None:
+    if args.json:
+        out_json({"enqueued": lines.enqueued, "skipped": lines.skipped})
+        return
+    ids = f": {lines.first} … {lines.last}" if lines.enqueued > 1 else f": {lines.first}"
+    out(f"{_count(lines.enqueued, 'job')} enqueued{ids if lines.enqueued else ''}")
+    if lines.skipped:
+        note(f"{_count(lines.skipped, 'bad line')} left out")
+    if on_terminal():
+        warn_if_unserved(store, sorted(lines.queues))
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def _open(name: str) -> int:
+    if name == "-":
+        return os.dup(0)
+    try:
+        return os.open(name, os.O_RDONLY)
+    except OSError as error:
+        raise BadInput(f"{name}: {error.strerror}") from None
+
+
+def _blocks(source: int) -> Iterator[bytes]:
+    try:
+        while block := os.read(source, _BLOCK):
+            yield block
+    except OSError as error:
+        raise BadInput(f"the file can't be read: {error.strerror}") from None
+
+
+def _without_mark(lines: Iterable[bytes]) -> Iterator[bytes]:
+    for number, line in enumerate(lines):
+        yield line.removeprefix(_BYTE_ORDER_MARK) if number == 0 else line
