@@ -1,0 +1,1 @@
+"""The engine: supervisor, worker loop, executor, processes."""

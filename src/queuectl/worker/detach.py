@@ -1,0 +1,123 @@
+"""`worker start --detach`: a supervisor in the background, which logs to a rotated file."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from logging import Formatter, LogRecord
+from logging.handlers import RotatingFileHandler
+
+from queuectl.errors import QueuectlError, StoreError
+from queuectl.store import open_store
+from queuectl.worker.supervisor import Plan, Supervisor
+
+_LOG_BYTES = 5 * 1024 * 1024
+_LOGS_KEPT = 3
+
+
+def start_detached(
+    store_url: str | None, *, count: int, concurrency: int, queues: tuple[str, ...], drain: bool
+) -> list[int]:
+    """Start workers in the background; their pids, once they are ready.
+
+    Raises QueuectlError with what the workers said if they could not start.
+    """
+    with open_store(store_url) as store:
+        log_dir, url = store.log_dir, store.url
+    os.makedirs(os.path.dirname(log_dir), mode=0o700, exist_ok=True)
+    os.makedirs(log_dir, mode=0o700, exist_ok=True)
+    plan = json.dumps([url, count, concurrency, queues, drain])
+    read, write = os.pipe()
+    os.set_inheritable(write, True)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    words = [sys.executable, "-P", "-m", "queuectl.worker.detach", plan, log_dir, str(write)]
+    pid = os.posix_spawn(
+        sys.executable,
+        words,
+        os.environ,
+        file_actions=[(os.POSIX_SPAWN_DUP2, null, number) for number in (0, 1, 2)],
+        setsid=True,
+    )
+    os.close(null)
+    os.close(write)
+    with os.fdopen(read, encoding="utf-8") as answer:
+        text = answer.read()
+    if not text:
+        _pid, status = os.waitpid(pid, 0)
+        raise StoreError(
+            f"the workers could not be started (exit {os.waitstatus_to_exitcode(status)})",
+            f"see {log_dir}",
+        )
+    told = json.loads(text)
+    if "error" in told:
+        os.waitpid(pid, 0)
+        error = QueuectlError(told["error"], told["hint"])
+        error.exit_code = told["exit_code"]
+        raise error
+    return list(told["pids"])
+
+
+def main(argv: list[str]) -> int:
+    """Be the supervisor in the background: PLAN, LOG FOLDER, descriptor for the answer."""
+    plan = Plan(*json.loads(argv[1])).replace(queues=tuple(json.loads(argv[1])[3]))
+    answer = int(argv[3])
+    os.set_inheritable(answer, False)
+    os.chdir("/")
+    log = _Log(os.path.join(argv[2], f"worker-{os.getpid()}.log"))
+
+    def ready(pids: list[int]) -> None:
+        _answer(answer, {"pids": pids})
+
+    try:
+        code = Supervisor(plan, ready).run()
+    except QueuectlError as error:
+        _answer(
+            answer,
+            {"error": error.message, "hint": error.hint, "exit_code": error.exit_code},
+        )
+        code = error.exit_code
+    log.close()
+    return code
+
+
+def _answer(descriptor: int, value: object) -> None:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(value, file)
+
+
+class _Log:
+    """Makes standard error of this process, and of its workers, a rotated file.
+
+    They write into a pipe, and a thread of this process into the file, so that nobody
+    holds a file open that was rotated away.
+    """
+
+    def __init__(self, path: str) -> None:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+        previous = os.umask(0o077)
+        self._handler = RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=_LOGS_KEPT)
+        os.umask(previous)
+        self._handler.setFormatter(Formatter("%(message)s"))
+        read, write = os.pipe()
+        os.dup2(write, 2)
+        os.close(write)
+        self._thread = threading.Thread(target=self._copy, args=(read,), daemon=True)
+        self._thread.start()
+
+    def _copy(self, descriptor: int) -> None:
+        with os.fdopen(descriptor, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                record = LogRecord("worker", 20, "", 0, line.rstrip("\n"), None, None)
+                self._handler.handle(record)
+
+    def close(self) -> None:
+        """After the last worker: take what is still in the pipe."""
+        os.close(2)
+        self._thread.join(1.0)
+        self._handler.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

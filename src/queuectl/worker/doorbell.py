@@ -1,0 +1,94 @@
+"""The doorbell: a datagram wakes the workers of a store on this host. Only a hint, never
+waited for; a slow poll is the net under it.
+
+Sockets lie in a folder that every process of this user finds without asking anybody,
+with a short path (108 bytes at most, unix(7)).
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+
+_ROOT = f"/tmp/queuectl-{os.getuid()}"  # noqa: S108 - checked to be ours before each use
+
+
+class Doorbell:
+    """A worker's bell: `fileno()` becomes readable when somebody rings."""
+
+    def __init__(self, store_uid: str, worker_id: str) -> None:
+        folder = _folder(store_uid)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        self._path: str | None = os.path.join(folder, worker_id)
+        self._socket = _socket.socket(
+            _socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC
+        )
+        self._socket.setblocking(False)
+        if not _is_ours(_ROOT):
+            self._path = None  # somebody else's folder: poll only
+            return
+        self._socket.bind(self._path)
+
+    def fileno(self) -> int:
+        """For the selector."""
+        return self._socket.fileno()
+
+    def hush(self) -> None:
+        """Take all that has been rung."""
+        try:
+            while True:
+                self._socket.recv(16)
+        except BlockingIOError:
+            return
+
+    def close(self) -> None:
+        """Take the bell down."""
+        self._socket.close()
+        if self._path is not None:
+            take_down(self._path)
+
+
+def ring(store_uid: str) -> None:
+    """Wake every worker of this store on this host. Never waits, never fails."""
+    folder = _folder(store_uid)
+    try:
+        names = os.listdir(folder)
+        if not names or not _is_ours(_ROOT):
+            return
+    except OSError:
+        return
+    bell = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    bell.setblocking(False)
+    for name in names:
+        try:
+            bell.sendto(b"!", f"{folder}/{name}")
+        except OSError:  # full: it has been rung; refused: its worker is gone
+            continue
+    bell.close()
+
+
+def take_down_for(store_uid: str, worker_id: str) -> None:
+    """Remove the bell of a worker that is gone."""
+    take_down(os.path.join(_folder(store_uid), worker_id))
+
+
+def take_down(path: str) -> None:
+    """Remove a bell, and the folders that it was the last in."""
+    try:
+        os.unlink(path)
+    except OSError:
+        return
+    try:
+        os.rmdir(os.path.dirname(path))
+        os.rmdir(_ROOT)
+    except OSError:
+        return
+
+
+def _folder(store_uid: str) -> str:
+    return f"{_ROOT}/{store_uid}"
+
+
+def _is_ours(folder: str) -> bool:
+    found = os.lstat(folder)
+    return found.st_uid == os.getuid() and found.st_mode & 0o077 == 0

@@ -1,0 +1,61 @@
+"""Which host, boot and pid namespace this is, and facts about processes, from /proc."""
+
+from __future__ import annotations
+
+import os
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def host_name() -> str:
+    """As `uname -n`."""
+    return os.uname().nodename
+
+
+def boot_id() -> str:
+    """Differs after each boot; empty where the system does not tell."""
+    return _read("/proc/sys/kernel/random/boot_id").strip()
+
+
+def pid_namespace() -> str:
+    """Tells containers apart; empty where there is no such thing."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def start_ticks(pid: int) -> int | None:
+    """When the process started, in clock ticks since boot; None if it is gone (or a zombie)."""
+    found = stat(pid)
+    return found[0] if found else None
+
+
+def stat(pid: int) -> tuple[int, int] | None:
+    """(start in ticks since boot, session id) of a living process (proc_pid_stat(5))."""
+    text = _read(f"/proc/{pid}/stat")
+    # The name stands in brackets and may hold anything, brackets too.
+    fields = text[text.rfind(")") + 2 :].split()
+    if len(fields) < 20 or fields[0] in "ZX":
+        return None
+    return int(fields[19]), int(fields[3])
+
+
+def ticks_now() -> int:
+    """The present in the unit and from the origin of `start_ticks`, rounded down."""
+    import time
+
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS)
+
+
+def all_pids() -> list[int]:
+    """Every process that /proc shows."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""

@@ -1,0 +1,63 @@
+"""The round that a worker's store thread makes while the loop does other things."""
+
+from __future__ import annotations
+
+import time
+
+from queuectl.clock import now_ms
+from queuectl.records import Record
+from queuectl.worker.rescue import dead_workers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from queuectl.config import Config
+    from queuectl.store.base import Store
+
+_PRUNE_EVERY = 60.0
+_PRUNED_AT_ONCE = 1000
+
+
+class News(Record):
+    """What a round saw. `dead` are (worker id, folder of its slot file)."""
+
+    changed: bool
+    config: Config | None
+    dead: tuple[tuple[str, str], ...]
+
+
+class Lookout:
+    """Look for changes that nobody rang for, for dead workers, for what is to be pruned."""
+
+    def __init__(self, worker_id: str, config: Config) -> None:
+        self._worker_id = worker_id
+        self._config = config
+        self._mark: object = None
+        self._beat_at = 0.0
+        self._prune_at = 0.0
+
+    def __call__(self, store: Store) -> News | None:
+        now = time.monotonic()
+        if now >= self._beat_at:
+            store.heartbeat(self._worker_id, now_ms())
+            self._beat_at = now + self._config.lease_seconds / 6
+        retention = self._config.retention
+        if retention is not None and now >= self._prune_at:
+            pruned = store.prune(now_ms() - round(retention * 1000), _PRUNED_AT_ONCE)
+            self._prune_at = now + (0 if pruned == _PRUNED_AT_ONCE else _PRUNE_EVERY)
+        changed, config = self._changes(store)
+        folder = store.slot_dir
+        dead = tuple((worker_id, folder) for worker_id in dead_workers(folder))
+        if not changed and not dead:
+            return None
+        return News(changed, config, dead)
+
+    def _changes(self, store: Store) -> tuple[bool, Config | None]:
+        mark = store.change_mark()
+        if mark == self._mark:
+            return False, None
+        self._mark = mark
+        config = store.config()
+        if config == self._config:
+            return True, None
+        self._config = config
+        return True, config

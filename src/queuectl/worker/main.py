@@ -1,0 +1,163 @@
+"""`python -m queuectl.worker.main SETTINGS LIFELINE READY`: a worker process.
+
+SETTINGS is JSON; LIFELINE and READY are descriptors of pipes from the supervisor: the
+first ends when the supervisor is gone, into the second goes a byte once the worker is
+registered. Exit codes: 0 done, 75 start another, else an error that another start would
+not mend.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+from contextlib import suppress
+
+from queuectl import __version__
+from queuectl.clock import now_ms
+from queuectl.errors import QueuectlError
+from queuectl.model import Worker
+from queuectl.store import open_store
+from queuectl.worker import faultpoints, host
+from queuectl.worker.doorbell import Doorbell
+from queuectl.worker.lookout import Lookout
+from queuectl.worker.loop import Loop, Settings
+from queuectl.worker.pace import MOST
+from queuectl.worker.process import adopt_orphans
+from queuectl.worker.report import Report
+from queuectl.worker.run import NEVER
+from queuectl.worker.slots import SlotFile
+from queuectl.worker.storethread import StoreThread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from queuectl.config import Config
+    from queuectl.store.base import Store
+
+_GRACEFUL = (signal.SIGTERM, signal.SIGHUP)
+_AT_ONCE = (signal.SIGINT, signal.SIGQUIT)
+
+
+def main(argv: list[str]) -> int:
+    """Be a worker until told to stop."""
+    words = json.loads(argv[1])
+    settings = Settings(**{**words, "queues": tuple(words["queues"])})
+    faultpoints.arm()
+    signals = _catch_signals()
+    try:
+        with open_store(settings.store_url) as store:
+            config = store.config()
+            slot_file = SlotFile(
+                store.slot_dir, settings.worker_id, settings.slots + 2 * MOST + 64
+            )
+            try:
+                store.register(_describe(settings))
+            except BaseException:
+                slot_file.remove()
+                raise
+    except QueuectlError as error:
+        print(f"queuectl: {error.message}", file=sys.stderr)
+        return error.exit_code
+    return _work(settings, config, slot_file, signals, int(argv[2]), int(argv[3]))
+
+
+def _work(
+    settings: Settings,
+    config: Config,
+    slot_file: SlotFile,
+    signals: int,
+    lifeline: int,
+    ready: int,
+) -> int:
+    _make_room(settings.slots)
+    adopt_orphans()
+    report = Report()
+    bell = Doorbell(settings.store_uid, settings.worker_id)
+    lookout = Lookout(settings.worker_id, config)
+
+    def open_it() -> Store:
+        return open_store(settings.store_url)
+
+    store = StoreThread(open_it, lookout, config.worker_poll_interval)
+    loop = Loop(settings, config, store, slot_file, bell, report)
+
+    def signalled() -> None:
+        for number in os.read(signals, 4096):
+            if number == signal.SIGCHLD:
+                loop.reap()
+            elif number in _GRACEFUL:
+                loop.stop_gracefully()
+            elif number in _AT_ONCE:
+                loop.stop_now()
+
+    def supervisor_gone() -> None:
+        loop.unwatch(lifeline)
+        loop.stop(NEVER)
+
+    loop.watch(signals, signalled)
+    loop.watch(lifeline, supervisor_gone)
+    slots = "1 slot" if settings.slots == 1 else f"{settings.slots} slots"
+    queues = ", ".join(settings.queues) if settings.queues else "all queues"
+    report.line(f"worker {settings.worker_id} ready on {host.host_name()}: {slots}, {queues}")
+    store.start()
+    _tell(ready)
+    code = loop.run()
+    store.finish(5.0)
+    bell.close()
+    if code == 0:
+        slot_file.remove()
+    return code
+
+
+def _tell(ready: int) -> None:
+    with suppress(BrokenPipeError):  # the supervisor is gone; the lifeline will say so
+        os.write(ready, b"!")
+    os.close(ready)
+
+
+def _describe(settings: Settings) -> Worker:
+    now = now_ms()
+    return Worker(
+        id=settings.worker_id,
+        host=host.host_name(),
+        pid=os.getpid(),
+        boot_id=host.boot_id(),
+        pid_namespace=host.pid_namespace(),
+        start_ticks=host.start_ticks(os.getpid()) or 0,
+        supervisor_pid=os.getppid(),
+        slots=settings.slots,
+        queues=settings.queues,
+        started_at=now,
+        heartbeat_at=now,
+        version=__version__,
+    )
+
+
+def _catch_signals() -> int:
+    """All signals that matter arrive as bytes on the returned descriptor."""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, *_GRACEFUL, *_AT_ONCE):
+        signal.signal(number, _nothing)
+    return read
+
+
+def _nothing(_number: int, _frame: object) -> None:
+    """The byte on the wake-up descriptor says it all."""
+
+
+def _make_room(slots: int) -> None:
+    """Descriptors for many slots; programs inherit the limit, so only if need be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = slots * 2 + 128
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,52 @@
+"""How far ahead a worker may claim, so that nothing waits long behind a busy slot.
+
+DESIGN section 3: no job waits more than about 50 ms behind a busy slot while another
+worker is idle. Claims that wait longer are given back.
+"""
+
+from __future__ import annotations
+
+import time
+
+_LONGEST_WAIT = 0.05
+_AIM = 0.04
+MOST = 32
+"""Claims ahead at most, a slot or many."""
+
+
+class Pace:
+    """Follows how long runs take; seconds."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._usual: float | None = None
+        self.ahead = 0
+        """How many jobs to claim beyond what can start at once."""
+        self.give_back_at = float("inf")
+
+    def started(self) -> None:
+        """A run began: the line moves."""
+        self.give_back_at = time.monotonic() + _LONGEST_WAIT
+
+    def backlog_began(self) -> None:
+        """Claims are waiting now."""
+        self.give_back_at = time.monotonic() + _LONGEST_WAIT
+
+    def ended(self, seconds: float) -> None:
+        """A run took this long."""
+        usual = self._usual
+        self._usual = seconds if usual is None else usual * 0.8 + seconds * 0.2
+        self._plan()
+
+    def held_up(self) -> None:
+        """The line stood still: this is no time to claim ahead."""
+        self._usual = max(self._usual or 0.0, _LONGEST_WAIT)
+        self._plan()
+
+    def runs_low(self, waiting: int) -> bool:
+        """Whether it is time to ask for more."""
+        return self.ahead > 0 and waiting <= self.ahead // 2
+
+    def _plan(self) -> None:
+        usual = max(self._usual or 0.0, 0.0005)
+        self.ahead = min(MOST, int(_AIM / usual * self._slots)) if usual < _AIM else 0

@@ -1,0 +1,167 @@
+"""Starting and ending the processes of a run.
+
+A run is a session of its own, so its process group has the leader's pid. Every process
+of it inherits `QUEUECTL_RUN=<store>.<token>`, by which those that left the group are
+found again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+
+from queuectl.worker.directly import plain_words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from queuectl.model import Command
+
+MARK = "QUEUECTL_RUN"
+_PR_SET_CHILD_SUBREAPER = 36
+NOT_FOUND = 127
+NOT_EXECUTABLE = 126
+
+# Python ignores two of them, and a parent may have ignored others (nohup).
+_TO_DEFAULT = [
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGCHLD,
+]
+
+
+class CannotStartError(Exception):
+    """The program can't be run: `exit_code` is what a shell would have ended with."""
+
+    def __init__(self, exit_code: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.message = message
+
+
+def mark(store_uid: str, token: int) -> str:
+    """The value of `QUEUECTL_RUN` for a run."""
+    return f"{store_uid}.{token}"
+
+
+def spawn(
+    command: Command, env: Mapping[str, str], stdin: int, stdout: int, stderr: int
+) -> int:
+    """Start a command in the present directory, in a session of its own; its pid.
+
+    Raises CannotStartError, or OSError where the machine is short of something.
+    """
+    words = list(command) if isinstance(command, tuple) else plain_words(command)
+    actions = (
+        (os.POSIX_SPAWN_DUP2, stdin, 0),
+        (os.POSIX_SPAWN_DUP2, stdout, 1),
+        (os.POSIX_SPAWN_DUP2, stderr, 2),
+    )
+    if words is None:
+        words = ["sh", "-c", str(command)]
+        program = "/bin/sh"
+    else:
+        program = _find(words[0], env)
+    try:
+        return _spawn(program, words, env, actions)
+    except FileNotFoundError:
+        raise CannotStartError(NOT_FOUND, f"{words[0]}: not found") from None
+    except PermissionError:
+        raise CannotStartError(NOT_EXECUTABLE, f"{words[0]}: permission denied") from None
+    except OSError as error:
+        if error.errno == errno.ENOEXEC:  # a script without #!
+            return _spawn("/bin/sh", ["sh", program, *words[1:]], env, actions)
+        if error.errno in (
+            errno.E2BIG,
+            errno.ELOOP,
+            errno.ENAMETOOLONG,
+            errno.ENOTDIR,
+            errno.ENOENT,
+        ):
+            raise CannotStartError(NOT_EXECUTABLE, f"{words[0]}: {error.strerror}") from None
+        raise
+
+
+def _spawn(
+    program: str,
+    words: list[str],
+    env: Mapping[str, str],
+    actions: Sequence[tuple[int, int, int]],
+) -> int:
+    return os.posix_spawn(
+        program,
+        words,
+        env,
+        file_actions=actions,
+        setsid=True,
+        setsigmask=(),
+        setsigdef=_TO_DEFAULT,
+    )
+
+
+def _find(name: str, env: Mapping[str, str]) -> str:
+    """Where the program is, by the job's own PATH. Raises CannotStartError as a shell would."""
+    if "/" in name:
+        return name
+    refused = None
+    for folder in (env.get("PATH") or os.defpath).split(":"):
+        path = f"{folder or '.'}/{name}"
+        if os.access(path, os.X_OK) and not os.path.isdir(path):
+            return path
+        if refused is None and os.path.isfile(path):
+            refused = path
+    if refused is not None:
+        raise CannotStartError(NOT_EXECUTABLE, f"{name}: permission denied")
+    raise CannotStartError(NOT_FOUND, f"{name}: not found")
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every process that a run leaves behind (prctl(2),
+    PR_SET_CHILD_SUBREAPER): then they are seen at once, and reaped whatever init does."""
+    from ctypes import CDLL
+
+    prctl = getattr(CDLL(None), "prctl", None)
+    if prctl is not None:  # Linux
+        prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+class Children:
+    """The direct children of this process's main thread, orphans of runs among them."""
+
+    def __init__(self) -> None:
+        try:
+            self._file = os.open(
+                f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC
+            )
+        except OSError:  # a kernel without CONFIG_PROC_CHILDREN
+            self._file = -1
+
+    def pids(self) -> set[int]:
+        """Zombies included."""
+        if self._file < 0:
+            return set()
+        content = b""
+        while piece := os.pread(self._file, 65536, len(content)):
+            content += piece
+        return {int(pid) for pid in content.split()}
+
+
+def signal_group(pid: int, number: int) -> bool:
+    """Signal the process group of a run; False if nothing is left of it.
+
+    Safe only while the group is known to live: before its leader is reaped, or right
+    after a call that returned True (a pid is not given out anew while a group has it).
+    """
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # a setuid program: there, but not ours to end
+        return True
+    return True

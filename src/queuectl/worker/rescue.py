@@ -1,0 +1,134 @@
+"""Rescue: ending what a dead worker left running on this host, then giving back its jobs.
+
+No leader: whoever takes the lock of the dead worker's slot file does it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from queuectl.clock import now_ms
+from queuectl.store.slotlock import is_locked, try_lock
+from queuectl.worker import doorbell, host, slots
+from queuectl.worker.census import Census
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from queuectl.store.base import Store
+    from queuectl.worker.slots import Entry
+
+_LOOK_AGAIN = 0.02
+_AFTER_KILL = 2.0
+
+
+class Rescue:
+    """One dead worker's. Call `step` until it returns None, then `settle`, then `close`.
+
+    `begin` returns None if the worker lives after all, or is being rescued by another.
+    """
+
+    def __init__(self, folder: str, worker_id: str, store_uid: str, lock: int) -> None:
+        self.worker_id = worker_id
+        self._path = os.path.join(folder, worker_id)
+        self._uid = store_uid
+        self._lock = lock
+        self._entries = slots.read_entries(self._path)
+        self._kill_at: float | None = None
+        self._give_up_at = 0.0
+
+    @classmethod
+    def begin(cls, folder: str, worker_id: str, store_uid: str) -> Rescue | None:
+        """Take the lock; hold it until `close`."""
+        path = os.path.join(folder, worker_id)
+        try:
+            lock = try_lock(path)
+        except FileNotFoundError:
+            return None
+        if lock is None:
+            return None
+        if not os.path.exists(path):  # another rescuer was just done with it
+            os.close(lock)
+            return None
+        return cls(folder, worker_id, store_uid, lock)
+
+    def step(self, grace: float) -> float | None:
+        """Signal what is left: TERM, after `grace` seconds KILL. Seconds until the next
+        step; None when nothing is left, or nothing helps."""
+        now = time.monotonic()
+        if self._kill_at is None:
+            self._kill_at = now + grace
+            self._give_up_at = self._kill_at + _AFTER_KILL
+            return _LOOK_AGAIN if self._signal(signal.SIGTERM) else None
+        number = signal.SIGKILL if now >= self._kill_at else 0
+        if not self._signal(number) or now >= self._give_up_at:
+            return None
+        return _LOOK_AGAIN
+
+    def _signal(self, number: int) -> bool:
+        """Signal every process of the worker's runs (0: none); whether there are any."""
+        if not self._entries:
+            return False
+        census = Census(self._uid)
+        found = False
+        for entry in self._entries:
+            if entry.pid and _is_same_session(census, entry):
+                found |= census.signal_session(entry.pid, number)
+            found |= census.signal_marked(entry.token, number)
+        return found
+
+    def settle(self, store: Store) -> list[str]:
+        """Give the jobs back. Returns the ids of those that had started."""
+        unstarted = None
+        if self._entries is not None:
+            started = {entry.token for entry in self._entries}
+            unstarted = store.held(self.worker_id).keys() - started
+        return store.rescue(self.worker_id, unstarted, now_ms())
+
+    def close(self, *, done: bool) -> None:
+        """Let go; with `done` the slot file goes too."""
+        if done:
+            slots.remove(self._path)
+            doorbell.take_down_for(self._uid, self.worker_id)
+        os.close(self._lock)
+
+
+def _is_same_session(census: Census, entry: Entry) -> bool:
+    """Whether the session with this pid is the run's, not a later one's."""
+    leader = host.start_ticks(entry.pid)
+    if leader is not None:
+        return entry.earliest <= leader <= entry.latest
+    # The leader is gone; as long as others of its session live nobody gets its pid.
+    starts = [host.start_ticks(pid) for pid in census.session(entry.pid)]
+    return all(start is None or start >= entry.earliest for start in starts)
+
+
+def dead_workers(folder: str) -> list[str]:
+    """The ids of workers whose slot file nobody holds."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return [name for name in names if "." not in name and not is_locked(folder, name)]
+
+
+def rescue_all(store: Store, grace: float) -> list[str]:
+    """Rescue every dead worker of this store on this host, waiting for its processes to end."""
+    settled: list[str] = []
+    for worker_id in dead_workers(store.slot_dir):
+        rescue = Rescue.begin(store.slot_dir, worker_id, store.uid)
+        if rescue is None:
+            continue
+        done = False
+        try:
+            while (pause := rescue.step(grace)) is not None:
+                time.sleep(pause)
+            settled += rescue.settle(store)
+            done = True
+        finally:
+            rescue.close(done=done)
+    for worker in store.lost_workers(now_ms()):
+        if not os.path.exists(os.path.join(store.slot_dir, worker.id)):
+            settled += store.rescue(worker.id, None, now_ms())
+    return settled

@@ -1,0 +1,298 @@
+"""One run of a job, from its start to the value that says how it ended.
+
+A run goes through phases: running; ending (it was told to: timeout, cancel, shutdown);
+lingering (its process has exited, something it started has not). It is over when nothing
+of it is left and its pipes are closed, or when KILL and a last wait did not help.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+import time
+from selectors import EVENT_READ
+
+from queuectl.clock import now_ms
+from queuectl.model import (
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    RELEASED,
+    STDERR,
+    STDOUT,
+    TIMEOUT,
+    Outcome,
+)
+from queuectl.worker import process
+from queuectl.worker.output import OutputBuffer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from selectors import BaseSelector
+
+    from queuectl.model import Claim
+    from queuectl.worker.census import Census
+
+NEVER = float("inf")
+_FLUSH_EVERY = 1.0
+_LOOK_AGAIN = 0.02
+_SEARCH_AFTER = 0.1
+_AFTER_KILL = 1.0
+_BUSY_READS = 4
+_PIPE = 1 << 16
+_BIG_PIPE = 1 << 20
+
+_inbox = bytearray(_BIG_PIPE)
+_inbox_view = memoryview(_inbox)
+
+
+class Run:
+    """`deadline` is when (monotonic) `tick` wants to be called next."""
+
+    def __init__(
+        self, claim: Claim, slot: int, limit: int, grace: float, selector: BaseSelector
+    ) -> None:
+        self._selector = selector
+        self.claim = claim
+        self.slot = slot
+        self.entry = -1
+        self.pid = 0
+        self.started_at = 0
+        self.started = 0.0
+        self.deadline = NEVER
+        self.output = OutputBuffer(claim.token, limit)
+        self.pipes: dict[int, int] = {}
+        """Open read ends -> stream."""
+        self._grace = grace
+        self._timeout_at = NEVER
+        self._flush_at = NEVER
+        self._kill_at = NEVER
+        self._give_up_at = NEVER
+        self._search_at = NEVER
+        self._told: str | None = None
+        self._status: int | None = None
+        self._asked_session = False
+        self._asked_marked = False
+        self._reads = 0
+        self.flush = False
+        """Whether the store should be told of output now."""
+
+    # -- start -------------------------------------------------------------------------
+
+    def start(self, env: Mapping[str, str], null: int) -> None:
+        """Start the process in the present directory.
+
+        Raises process.CannotStartError, or OSError where the machine is short of something;
+        then nothing is left open.
+        """
+        opened: list[int] = []
+        try:
+            out_read, out_write = os.pipe()
+            opened += out_read, out_write
+            err_read, err_write = os.pipe()
+            opened += err_read, err_write
+            # Only our ends are non-blocking: programs don't expect it of theirs.
+            os.set_blocking(out_read, False)
+            os.set_blocking(err_read, False)
+            self.started = time.monotonic()
+            self.started_at = now_ms()
+            self.pid = process.spawn(self.claim.command, env, null, out_write, err_write)
+        except BaseException:
+            for descriptor in opened:
+                os.close(descriptor)
+            raise
+        os.close(out_write)
+        os.close(err_write)
+        self.pipes = {out_read: STDOUT, err_read: STDERR}
+        self._selector.register(out_read, EVENT_READ, self)
+        self._selector.register(err_read, EVENT_READ, self)
+        if self.claim.timeout_seconds:
+            self._timeout_at = self.started + self.claim.timeout_seconds
+            self.deadline = self._timeout_at
+
+    # -- output ------------------------------------------------------------------------
+
+    def read(self, descriptor: int) -> bool:
+        """Take what a pipe holds; False when nothing more is there now (at its end it is
+        closed)."""
+        try:
+            count = os.readv(descriptor, (_inbox,))
+        except BlockingIOError:
+            return False
+        if count == 0:
+            self._close(descriptor)
+            return False
+        self.output.take(self.pipes[descriptor], _inbox_view[:count])
+        self._note_output()
+        if count >= _PIPE:
+            self._reads += 1
+            if self._reads == _BUSY_READS:
+                self._widen(descriptor)
+        return True
+
+    def _widen(self, descriptor: int) -> None:
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _BIG_PIPE)
+        except OSError:  # this user's share of pipe memory is used up
+            return
+
+    def _note_output(self) -> None:
+        if self._flush_at == NEVER:
+            self._flush_at = time.monotonic() + _FLUSH_EVERY
+            self.deadline = min(self.deadline, self._flush_at)
+
+    # -- end ---------------------------------------------------------------------------
+
+    def exited(self, status: int, *, left: bool) -> bool:
+        """The process was reaped, its group has been sent TERM. `left` tells whether others
+        of its session live. True if the run is over."""
+        self._status = status
+        self._drain()
+        if not left and not self.pipes and self._told is None:
+            return True
+        now = time.monotonic()
+        if self._kill_at == NEVER:
+            self._kill_at = now + self._grace
+        self._search_at = now + _SEARCH_AFTER
+        self._timeout_at = NEVER
+        self.deadline = now + _LOOK_AGAIN / 10
+        return False
+
+    def end(self, kind: str, census: Callable[[], Census], *, at_once: bool = False) -> None:
+        """Tell the run to end: `kind` is TIMEOUT, CANCELLED or RELEASED."""
+        if self._told is None and self._status is None:
+            self._told = kind
+        now = time.monotonic()
+        self._timeout_at = NEVER
+        if at_once:
+            self._kill(now, census)
+        else:
+            self._signal_all(signal.SIGTERM, census)
+            self._kill_at = min(self._kill_at, now + self._grace)
+        self.deadline = min(self._kill_at, now + _LOOK_AGAIN)
+
+    def tick(self, now: float, census: Callable[[], Census]) -> bool:
+        """Do what is due. True if the run is over."""
+        if now >= self._timeout_at:
+            self.end(TIMEOUT, census)
+        if now >= self._kill_at:
+            self._kill(now, census)
+        if self._status is not None and self._is_over(now, census):
+            return True
+        if now >= self._flush_at:
+            self._flush_at = NEVER
+            self.flush = True
+        waiting = self._told is not None or self._status is not None
+        self.deadline = min(
+            self._timeout_at,
+            self._kill_at,
+            self._flush_at,
+            now + _LOOK_AGAIN if waiting else NEVER,
+        )
+        return False
+
+    def _kill(self, now: float, census: Callable[[], Census]) -> None:
+        self._kill_at = NEVER
+        self._give_up_at = now + _AFTER_KILL
+        self._signal_all(signal.SIGKILL, census)
+
+    def _is_over(self, now: float, census: Callable[[], Census]) -> bool:
+        """Whether, the process being gone, all it started is gone too."""
+        self._drain()
+        alive = self._signal_session(self._next_signal(self._asked_session), census)
+        self._asked_session = True
+        if self._told is not None or (self.pipes and now >= self._search_at):
+            alive |= self._signal_marked(self._next_signal(self._asked_marked), census)
+            self._asked_marked = True
+        if not alive and not self.pipes:
+            return True
+        if now >= self._give_up_at:  # what is left is not ours to end (P4's residue)
+            self.close()
+            return True
+        return False
+
+    def _next_signal(self, asked: bool) -> int:
+        """TERM once, nothing while that may work, KILL when its time is over."""
+        if self._give_up_at != NEVER:
+            return signal.SIGKILL
+        return 0 if asked else signal.SIGTERM
+
+    def _signal_session(self, number: int, census: Callable[[], Census]) -> bool:
+        """Signal the run's session (0: nobody); whether there is anybody."""
+        return census().signal_session(self.pid, number)
+
+    def _signal_marked(self, number: int, census: Callable[[], Census]) -> bool:
+        """Signal all that carry the run's mark (0: nobody); whether there is anybody."""
+        return census().signal_marked(self.claim.token, number)
+
+    def _signal_all(self, number: int, census: Callable[[], Census]) -> None:
+        self._signal_session(number, census)
+        self._signal_marked(number, census)
+        self._asked_session = self._asked_marked = True
+
+    def _drain(self) -> None:
+        for descriptor in list(self.pipes):
+            while self.read(descriptor):
+                pass
+
+    def close(self) -> None:
+        """Let go of the pipes."""
+        for descriptor in list(self.pipes):
+            self._close(descriptor)
+
+    def _close(self, descriptor: int) -> None:
+        # In this order: epoll goes on watching a pipe that a child has inherited.
+        self._selector.unregister(descriptor)
+        del self.pipes[descriptor]
+        os.close(descriptor)
+
+    def outcome(self) -> Outcome:
+        """How it ended, once it is over."""
+        duration = time.monotonic() - self.started
+        status = self._status or 0
+        exit_code: int | None = None
+        signal_name: str | None = None
+        if os.WIFSIGNALED(status):
+            signal_name = _signal_name(os.WTERMSIG(status))
+        else:
+            exit_code = os.WEXITSTATUS(status)
+        kind = self._told or (COMPLETED if status == 0 else FAILED)
+        error = self._error(kind, exit_code, signal_name)
+        return Outcome.make(
+            (kind, now_ms(), self.started_at, duration, exit_code, signal_name, error)
+        )
+
+    def _error(self, kind: str, exit_code: int | None, signal_name: str | None) -> str | None:
+        if kind == COMPLETED:
+            return None
+        if kind == TIMEOUT:
+            return f"timed out after {self.claim.timeout_seconds:g} s"
+        if kind == CANCELLED:
+            return "cancelled while it ran"
+        if kind == RELEASED:
+            return "cut off: its worker was stopped"
+        what = f"killed by {signal_name}" if signal_name else f"exit {exit_code}"
+        line = self.output.last_line()[:300].replace("\0", "")
+        return f"{what}: {line}" if line else what
+
+
+def failed_start(exit_code: int | None, message: str) -> Outcome:
+    """The outcome of a run whose program could not be started."""
+    now = now_ms()
+    error = message if exit_code is None else f"exit {exit_code}: {message}"
+    return Outcome(FAILED, now, now, 0.0, exit_code, None, error)
+
+
+def is_shortage(error: OSError) -> bool:
+    """Whether a start failed for want of memory, processes or descriptors: try later."""
+    return error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIG{number}"

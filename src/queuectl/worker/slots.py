@@ -1,0 +1,147 @@
+"""The slot file: what a worker was running when it died, and the proof that it did.
+
+A worker holds the flock of its file for life (see `store.slotlock`). An entry is written
+before a run is started, gets the pid after, and is cleared only when the run's end is on
+disk in the store. So after a crash, a claim without an entry never started. Pages of a
+mapped file survive the process, not the machine: after another boot nothing is proved.
+
+Layout, little-endian: a header (magic, pid, turn counter, boot id, pid namespace), then
+entries of (token, pid, earliest and latest start in ticks since boot); token 0 is free.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+
+from queuectl.records import Record
+from queuectl.worker import host
+
+_MAGIC = b"qslots1\0"
+_HEADER = struct.Struct("<8sQ8x40s40s")
+_TURNS = struct.Struct("<Q")
+_TURNS_AT = 16
+_ENTRY = struct.Struct("<QQQQ")
+_FIRST = 128
+
+
+class Entry(Record):
+    """A run that was started, or was about to be (pid 0)."""
+
+    token: int
+    pid: int
+    earliest: int
+    latest: int
+
+
+class SlotFile:
+    """The worker's own side. Creates `<folder>/<worker id>`, locked before it has that name."""
+
+    def __init__(self, folder: str, worker_id: str, entries: int) -> None:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        self.path = os.path.join(folder, worker_id)
+        making = f"{self.path}.new"
+        self._fd = os.open(making, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        size = _FIRST + entries * _ENTRY.size
+        os.ftruncate(self._fd, size)
+        self._map = mmap.mmap(self._fd, size)
+        _HEADER.pack_into(
+            self._map,
+            0,
+            _MAGIC,
+            os.getpid(),
+            host.boot_id().encode(),
+            host.pid_namespace().encode(),
+        )
+        os.rename(making, self.path)
+        self._inode = os.fstat(self._fd).st_ino
+        self._free = list(range(entries - 1, -1, -1))
+        self._turns = 0
+
+    @property
+    def room(self) -> int:
+        """How many more runs can be noted."""
+        return len(self._free)
+
+    def turned(self) -> None:
+        """Tell the watchdog that the loop goes round."""
+        self._turns += 1
+        _TURNS.pack_into(self._map, _TURNS_AT, self._turns)
+
+    def begin(self, token: int, earliest: int) -> int:
+        """Note that a run is about to start; the entry's number."""
+        number = self._free.pop()
+        _ENTRY.pack_into(self._map, _FIRST + number * _ENTRY.size, token, 0, earliest, 0)
+        return number
+
+    def started(self, number: int, token: int, pid: int, earliest: int, latest: int) -> None:
+        """Note the process of a run."""
+        _ENTRY.pack_into(self._map, _FIRST + number * _ENTRY.size, token, pid, earliest, latest)
+
+    def clear(self, number: int) -> None:
+        """The run's end is durable, or it never started."""
+        _ENTRY.pack_into(self._map, _FIRST + number * _ENTRY.size, 0, 0, 0, 0)
+        self._free.append(number)
+
+    def in_place(self) -> bool:
+        """Whether the file still stands where others look for it."""
+        try:
+            return os.stat(self.path).st_ino == self._inode
+        except FileNotFoundError:
+            return False
+
+    def remove(self) -> None:
+        """The worker holds nothing more: the file goes, and its folder if it was the last."""
+        remove(self.path)
+        self._map.close()
+        os.close(self._fd)
+
+
+class Watch:
+    """The watchdog's side: whether a worker's loop goes round."""
+
+    def __init__(self, folder: str, worker_id: str) -> None:
+        with open(os.path.join(folder, worker_id), "rb") as file:
+            self._map = mmap.mmap(file.fileno(), _FIRST, access=mmap.ACCESS_READ)
+
+    def turns(self) -> int:
+        """A number that changes as long as the loop turns."""
+        return int(_TURNS.unpack_from(self._map, _TURNS_AT)[0])
+
+    def close(self) -> None:
+        self._map.close()
+
+
+def read_entries(path: str) -> list[Entry] | None:
+    """The runs that a dead worker's file names.
+
+    None if nothing can be told from it: another boot or pid namespace, or no such file.
+    """
+    with open(path, "rb") as file:
+        content = file.read()
+    if len(content) < _FIRST:
+        return None
+    magic, _pid, boot, namespace = _HEADER.unpack_from(content)
+    if magic != _MAGIC or not _is_here(boot, namespace):
+        return None
+    body = content[_FIRST : len(content) - (len(content) - _FIRST) % _ENTRY.size]
+    return [Entry.make(fields) for fields in _ENTRY.iter_unpack(body) if fields[0]]
+
+
+def _is_here(boot: bytes, namespace: bytes) -> bool:
+    return (boot.rstrip(b"\0").decode(), namespace.rstrip(b"\0").decode()) == (
+        host.boot_id(),
+        host.pid_namespace(),
+    )
+
+
+def remove(path: str) -> None:
+    """Unlink a slot file; its folder too when it is empty."""
+    os.unlink(path)
+    try:
+        os.rmdir(os.path.dirname(path))
+    except OSError:
+        return

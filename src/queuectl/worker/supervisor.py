@@ -1,0 +1,273 @@
+"""`worker start`: N worker processes, kept alive, watched, and stopped together.
+
+Each worker is in a process group of its own, so a terminal's Ctrl+C reaches only the
+supervisor, which passes it on once; a second one means now. A worker that dies is
+replaced, with back-off; one whose loop has not turned for `lease_seconds` is killed, and
+its replacement ends its jobs. If the supervisor dies, its end of the lifeline closes,
+and the workers finish what runs and leave.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from binascii import hexlify
+from selectors import EVENT_READ, DefaultSelector
+
+from queuectl.records import Record
+from queuectl.store import open_store
+from queuectl.worker.rescue import rescue_all
+from queuectl.worker.slots import Watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from queuectl.config import Config
+
+_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_LOOKS_A_LEASE = 12
+_LIVED_WELL = 10.0
+_BACK_OFF_MOST = 30.0
+_ANOTHER = (75,)
+"""Exit codes of a worker that asks for a new incarnation; deaths by signal do too."""
+
+
+class Plan(Record):
+    """What `worker start` was asked for."""
+
+    store_url: str
+    count: int
+    concurrency: int
+    queues: tuple[str, ...]
+    drain: bool
+
+
+class _Child:
+    """A worker process, or the place of one."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.worker_id = ""
+        self.pid = 0
+        self.ready_fd = -1
+        self.ready = False
+        self.started = 0.0
+        self.failures = 0
+        self.start_at = 0.0
+        self.done = False
+        self.watch: Watch | None = None
+        self.turns = -1
+        self.stale = 0
+
+
+class Supervisor:
+    """Runs the workers of one `worker start`. `on_ready(pids)` is called once, when all are."""
+
+    def __init__(self, plan: Plan, on_ready: Callable[[list[int]], None]) -> None:
+        self._plan = plan
+        self._on_ready = on_ready
+        self._children = [_Child(number) for number in range(plan.count)]
+        self._lifeline, self._lifeline_end = os.pipe()
+        os.set_inheritable(self._lifeline, True)
+        self._selector = DefaultSelector()
+        self._stops = 0
+        self._exit_code = 0
+        self._announced = False
+        with open_store(plan.store_url) as store:
+            self._config: Config = store.config()
+            self._store_url = store.url
+            self._store_uid = store.uid
+            self._slot_dir = store.slot_dir
+
+    def run(self) -> int:
+        """Until all workers have left; the exit code."""
+        signals, write = os.pipe()
+        os.set_blocking(signals, False)
+        os.set_blocking(write, False)
+        before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        for number in (signal.SIGCHLD, *_STOP):
+            signal.signal(number, _nothing)
+        self._selector.register(signals, EVENT_READ, signals)
+        try:
+            for child in self._children:
+                self._start(child)
+            self._serve(signals)
+        finally:
+            signal.set_wakeup_fd(before)
+            os.close(signals)
+            os.close(write)
+            os.close(self._lifeline)
+            os.close(self._lifeline_end)
+        return self._exit_code
+
+    def _serve(self, signals: int) -> None:
+        look_every = self._config.lease_seconds / _LOOKS_A_LEASE
+        look_at = time.monotonic() + look_every
+        while not all(child.done for child in self._children):
+            waiting = [c.start_at for c in self._children if not c.pid and not c.done]
+            until = min([look_at, *waiting])
+            for key, _mask in self._selector.select(max(0.0, until - time.monotonic())):
+                if key.fd == signals:
+                    self._signalled(os.read(signals, 4096))
+                else:
+                    self._heard_ready(key.data)
+            now = time.monotonic()
+            for child in self._children:
+                if not child.pid and not child.done and now >= child.start_at:
+                    self._start(child)
+            if now >= look_at:
+                # From now, not from look_at: looks that were missed while this process
+                # itself was stopped count for nothing.
+                look_at = now + look_every
+                self._watch_loops()
+        if any(child.failures for child in self._children):
+            self._clean_up()
+
+    def _start(self, child: _Child) -> None:
+        plan = self._plan
+        child.worker_id = hexlify(os.urandom(4)).decode()
+        settings = {
+            "worker_id": child.worker_id,
+            "slots": plan.concurrency,
+            "first_slot": child.number * plan.concurrency,
+            "queues": plan.queues,
+            "drain": plan.drain,
+            "store_url": self._store_url,
+            "store_uid": self._store_uid,
+        }
+        read, write = os.pipe()
+        os.set_inheritable(write, True)
+        # -P: a module of the user's own directory must not stand in for one of ours.
+        words = [sys.executable, "-P", "-m", "queuectl.worker.main", json.dumps(settings)]
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        child.pid = os.posix_spawn(
+            sys.executable,
+            [*words, str(self._lifeline), str(write)],
+            os.environ,
+            file_actions=((os.POSIX_SPAWN_DUP2, null, 0),),
+            setpgroup=0,
+            setsigmask=(),
+        )
+        os.close(null)
+        os.close(write)
+        child.ready_fd, child.ready = read, False
+        child.started = time.monotonic()
+        child.turns, child.stale = -1, 0
+        self._selector.register(read, EVENT_READ, child)
+
+    def _heard_ready(self, child: _Child) -> None:
+        child.ready = bool(os.read(child.ready_fd, 1))
+        self._forget_ready(child)
+        if child.ready:
+            child.watch = Watch(self._slot_dir, child.worker_id)
+        if not self._announced and all(c.ready for c in self._children):
+            self._announced = True
+            self._on_ready([c.pid for c in self._children])
+
+    def _forget_ready(self, child: _Child) -> None:
+        if child.ready_fd >= 0:
+            self._selector.unregister(child.ready_fd)
+            os.close(child.ready_fd)
+            child.ready_fd = -1
+
+    def _signalled(self, numbers: bytes) -> None:
+        for number in numbers:
+            if number == signal.SIGCHLD:
+                self._reap()
+            elif number in _STOP:
+                self._stop()
+
+    def _stop(self) -> None:
+        """Once: finish what runs. Twice: now."""
+        self._stops += 1
+        for child in self._children:
+            if child.pid:
+                _signal(child.pid, signal.SIGTERM if self._stops == 1 else signal.SIGINT)
+            else:
+                child.done = True
+
+    def _reap(self) -> None:
+        for child in self._children:
+            if not child.pid:
+                continue
+            pid, status = os.waitpid(child.pid, os.WNOHANG)
+            if pid:
+                self._ended(child, status)
+
+    def _ended(self, child: _Child, status: int) -> None:
+        child.pid = 0
+        self._forget_ready(child)
+        if child.watch is not None:
+            child.watch.close()
+            child.watch = None
+        code = os.waitstatus_to_exitcode(status)
+        if code == 0:
+            child.done = True
+            return
+        child.failures += 1
+        if not child.ready and code > 0 and code not in _ANOTHER:
+            # It said why; another one would say the same.
+            self._exit_code = code
+            self._stop()
+            child.done = True
+            return
+        if self._stops:
+            child.done = True
+            return
+        lived = time.monotonic() - child.started
+        if lived >= _LIVED_WELL:
+            child.failures = 1
+        pause = 0.0 if child.failures == 1 else min(0.5 * 2**child.failures, _BACK_OFF_MOST)
+        child.start_at = time.monotonic() + pause
+        how = f"signal {-code}" if code < 0 else f"exit {code}"
+        _say(f"worker {child.worker_id} died ({how}); starting another")
+
+    def _watch_loops(self) -> None:
+        """Kill workers whose loop stood still over a whole lease of our own looks."""
+        for child in self._children:
+            if child.watch is None or not child.pid:
+                continue
+            turns = child.watch.turns()
+            child.stale = child.stale + 1 if turns == child.turns else 0
+            child.turns = turns
+            if child.stale >= _LOOKS_A_LEASE:
+                _say(f"worker {child.worker_id} is stuck; killing it")
+                _signal(child.pid, signal.SIGKILL)
+
+    def _clean_up(self) -> None:
+        """No worker of ours is left to rescue one that died."""
+        with open_store(self._store_url) as store:
+            rescue_all(store, self._config.kill_grace)
+
+
+def start(
+    store_url: str | None, *, count: int, concurrency: int, queues: tuple[str, ...], drain: bool
+) -> int:
+    """Run workers in the foreground until stopped; the exit code.
+
+    Raises QueuectlError if the store can't be used.
+    """
+    plan = Plan(store_url or "", count, concurrency, queues, drain)
+    return Supervisor(plan, lambda _pids: None).run()
+
+
+def _signal(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _say(text: str) -> None:
+    try:
+        os.write(2, f"{time.strftime('%H:%M:%S')} {text}\n".encode())
+    except OSError:
+        return
+
+
+def _nothing(_number: int, _frame: object) -> None:
+    """The byte on the wake-up descriptor says it all."""
