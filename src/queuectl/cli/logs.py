@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if args.lines is not None:
         pieces = last_lines(pieces, args.lines)
     if args.json:
-        out_json(output_json(job.id, attempt and attempt.attempt, pieces))
+        out_json(output_json(job.id, None if attempt is None else attempt.attempt, pieces))
         return 0
     printer = Printer()
     printer.print(pieces)
@@ -92,7 +92,7 @@ def _follow(store: Store, job_id: str, streams: Sequence[int], lines: int | None
         if job.state in ENDED:
             _say(f"{job.id} is {job.state}: {why(job)}" if job.state != COMPLETED else "")
             return
-        if job.state != waiting and job.state != PROCESSING:
+        if job.state not in (waiting, PROCESSING):
             _say(_waits(job))
             warn_if_unserved(store, [job.queue])
         waiting = job.state
@@ -140,8 +140,7 @@ def _chosen(job: Job, history: Sequence[Attempt], number: int | None) -> Attempt
     for attempt in history:
         if attempt.attempt == number:
             return attempt
-    runs = "no runs yet" if not history else f"runs 1 to {history[-1].attempt}"
-    raise NotFound(f"{job.id} has no run {number}", f"it has {runs}: queuectl show {job.id}")
+    raise NotFound(f"{job.id} has no run {number}", f"queuectl show {job.id}")
 
 
 def _so_far(attempt: Attempt) -> str:

@@ -25,7 +25,7 @@ _COMMAND_ROOM = 26
 
 def render_jobs(jobs: Sequence[Job], look: Look, now: int) -> list[str]:
     """`list`: a line a job; the header alone if there is none."""
-    columns = {
+    columns: dict[str, list[str]] = {
         "ID": [_id(job, look) for job in jobs],
         "STATE": [Styled(job.state, STATE_STYLE.get(job.state, "")) for job in jobs],
         "EXIT": [exit_word(job) for job in jobs],

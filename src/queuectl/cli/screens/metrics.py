@@ -35,7 +35,7 @@ def _rate(metrics: Metrics, look: Look) -> list[str]:
     if rate["per_minute"] is None or rate["per_second"] is None:
         return []
     often = rate["per_second"] >= 1
-    number, unit = (rate["per_second"], "s") if often else (rate["per_minute"], "minute")
+    number, unit = (rate["per_second"], "second") if often else (rate["per_minute"], "minute")
     text = f"{number:,.1f} runs a {unit} over {format_duration(rate['seconds'] or 0)}"
     return [labelled(look, "RATE", text)]
 
