@@ -40,6 +40,4 @@ class SqliteStore(Intake, Engine, Verbs, Inquiry):
                 self._db.execute(sql("set_config"), (key, text))
 
     def change_mark(self) -> object:
-        # Other connections' commits move data_version, our own total_changes.
-        connection = self._db.connection
-        return connection.data_version(), connection.total_changes()
+        return self._db.change_mark()

@@ -58,9 +58,9 @@ class Database:
     def _prepare(self) -> None:
         db = self.connection
         db.set_busy_handler(self._wait_for_lock)
+        self.start_waiting()
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         db.execute("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864")
-        self.start_waiting()
         meta = self._meta()
         if meta.get("version", 0) < VERSION:
             meta = self._migrate()
@@ -132,6 +132,17 @@ class Database:
     def read(self) -> _Transaction:
         """`with database.read():` sees one state of the store throughout."""
         return self._reading
+
+    def change_mark(self) -> object:
+        """Other connections' commits move data_version, our own total_changes.
+
+        The pragma, since the file control of that name sees only what the connection has
+        read already (https://www.sqlite.org/c3ref/c_fcntl_begin_atomic_write.html).
+        """
+        try:
+            return self.execute("PRAGMA data_version").get, self.connection.total_changes()
+        except apsw.BusyError:
+            return object()  # it may have changed
 
     def close(self) -> None:
         self.connection.close()

@@ -161,7 +161,7 @@ class Engine(Shared):
 
     def _finish(self, finish: Finish, worker_id: str, host: str, counts: _Counted) -> bool:
         token, seq, attempt, outcome, verdict, output = finish
-        self._db.execute(
+        row = self._db.execute(
             sql("finish"),
             (
                 seq,
@@ -178,9 +178,10 @@ class Engine(Shared):
                 outcome.finished_at,
                 outcome.duration,
             ),
-        )
-        if not self._db.connection.changes():
-            return bool(self._db.execute(sql("was_finished"), (token,)).get)
+        ).get
+        if row is None:
+            recorded = (token, outcome.kind, outcome.finished_at)
+            return bool(self._db.execute(sql("was_finished"), recorded).get)
         self._db.execute(
             sql("add_attempt"),
             (
@@ -201,13 +202,13 @@ class Engine(Shared):
         )
         if output is not None:
             self._keep(output)
-        queue = self._db.execute(sql("queue_of"), (seq,)).get
-        counts.move(queue, PROCESSING, verdict.state)
-        self._count_outcome(outcome.kind, verdict.state, counts)
-        if verdict.state == COMPLETED:
+        state, queue = row
+        counts.move(queue, PROCESSING, state)
+        self._count_outcome(outcome.kind, state, counts)
+        if state == COMPLETED:
             self._free_waiting(seq, outcome.finished_at)
-        elif verdict.state in (DEAD, CANCELLED):
-            self._cancel_waiting(seq, verdict.state, counts, outcome.finished_at)
+        elif state in (DEAD, CANCELLED):
+            self._cancel_waiting(seq, state, counts, outcome.finished_at)
         return True
 
     def _count_outcome(self, kind: str, state: str, counts: _Counted) -> None:
@@ -322,10 +323,11 @@ class Engine(Shared):
             held = dict(self._db.execute(sql("held"), (worker_id,)).fetchall())
             for token in tokens:
                 if token in held:
-                    self._give_back(held[token], token, counts, now)
+                    self._give_back(held.pop(token), token, counts, now)
 
     def _give_back(self, seq: int, token: int, counts: _Counted, now: int) -> None:
-        state, queue, cancel = self._db.execute(sql("give_back"), (seq, token, now)).fetchone()
+        state, queue, cancel = self._db.execute(sql("give_back"), (seq, token, now)).get
+        self._db.execute(sql("drop_all_output"), (token,))
         counts.move(queue, PROCESSING, state)
         counts.happened("started", -1)
         if cancel:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from queuectl.errors import JobNotFound
 from queuectl.model import CANCELLED, COMPLETED, DEAD, FAILED, PENDING, PROCESSING, Change
 from queuectl.store.sqlite.database import sql
@@ -41,7 +43,12 @@ class Verbs(Shared):
     def retry(self, job_ids: Sequence[str], now: int, *, again: bool = False) -> list[Change]:
         with self._writing() as counts:
             found = self._all_known(job_ids)
-            return [self._retry_one(job_id, seq, again, counts, now) for job_id, seq in found]
+            # In order of arrival, so that a job finds those it waits for revived already.
+            changes = {
+                job_id: self._retry_one(job_id, seq, again, counts, now)
+                for job_id, seq in sorted(found, key=itemgetter(1))
+            }
+            return [changes[job_id] for job_id, _seq in found]
 
     def _retry_one(
         self, job_id: str, seq: int, again: bool, counts: _Counted, now: int
