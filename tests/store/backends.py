@@ -1,0 +1,43 @@
+"""The stores that the contract suite runs against: one class a backend."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from pathlib import Path
+
+from queuectl.store import open_store
+from queuectl.store.base import Store
+
+
+class SqliteBackend:
+    """A file for each store, below one folder."""
+
+    name = "sqlite"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = itertools.count(1)
+        self._opened: list[Store] = []
+
+    def new_url(self) -> str:
+        """Where no store is yet."""
+        return str(self._folder / f"{next(self._numbers)}" / "queue.db")
+
+    def open(self, url: str | None = None) -> Store:
+        """A further connection to the store at `url`, or a new store."""
+        store = open_store(url or self.new_url())
+        self._opened.append(store)
+        return store
+
+    def close(self) -> None:
+        """Close what is still open, and remove it all."""
+        for store in self._opened:
+            store.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        os.makedirs(self._folder, exist_ok=True)
+
+
+# PostgreSQL is added here, as one more class with `name`, `new_url`, `open` and `close`.
+BACKENDS = {backend.name: backend for backend in (SqliteBackend,)}
