@@ -222,6 +222,8 @@ class Run:
 
     def _signal_session(self, number: int, census: Callable[[], Census]) -> bool:
         """Signal the run's session (0: nobody); whether there is anybody."""
+        if number and self._status is None:  # not reaped: the group is surely ours
+            process.signal_group(self.pid, number)
         return census().signal_session(self.pid, number)
 
     def _signal_marked(self, number: int, census: Callable[[], Census]) -> bool:
