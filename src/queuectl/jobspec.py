@@ -90,16 +90,8 @@ class JobSpec:
         self._check_size(self._template)
 
     def from_line(self, line: str, now: int) -> NewJob:
-        """A line as people write it: JSON if it begins with `{` (or with `[` and parses),
-        else a command for the shell."""
-        bare = line.lstrip()
-        if bare[:1] == "{" or (bare[:1] == "[" and _parses(bare)):
-            return self.from_json(bare, now)
-        return self.from_command(line, now)
-
-    def from_json(self, text: str, now: int) -> NewJob:
-        """A JSON object with the fields of DESIGN section 2."""
-        return self.from_fields(parse_object(text), now)
+        """A line as people write it: JSON, or a command for the shell."""
+        return self.from_fields(fields_of_line(line), now)
 
     def from_command(self, command: Command, now: int) -> NewJob:
         """A command alone."""
@@ -165,6 +157,15 @@ class JobSpec:
                 f"command and env take {total:,} bytes together; {ALL_ARGUMENTS:,} is the most",
                 "put what is long into a file",
             )
+
+
+def fields_of_line(line: str) -> dict[str, Any]:
+    """The fields of a line as people write it: JSON if it begins with `{` (or with `[` and
+    parses), else a command for the shell. Raises BadInput."""
+    bare = line.lstrip()
+    if bare[:1] == "{" or (bare[:1] == "[" and _parses(bare)):
+        return parse_object(bare)
+    return {"command": line}
 
 
 def parse_object(text: str) -> dict[str, Any]:

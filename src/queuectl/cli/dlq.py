@@ -1,0 +1,111 @@
+"""`queuectl dlq`: the dead letter queue, which is every job that is dead."""
+
+from __future__ import annotations
+
+from queuectl.cli import filters
+from queuectl.cli.bulk import Rule, act, add_targets
+from queuectl.cli.context import note, out, store_of
+from queuectl.clock import now_ms
+from queuectl.errors import BadInput, WrongState
+from queuectl.model import DEAD
+from queuectl.worker.doorbell import ring
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+_RETRY = Rule("retry", "will run again", (DEAD,), strict=True)
+_PURGE = Rule("purge", "purged", (DEAD,), strict=True)
+
+
+def configure_list(parser: argparse.ArgumentParser) -> None:
+    """Declare the options: those of `list`."""
+    from queuectl.cli import list as listing
+
+    listing.configure(parser)
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """`list`, of dead jobs."""
+    _only_dead(args)
+    if args.json or args.jsonl:
+        from queuectl.cli import list as listing
+
+        return listing.run(args)
+    import sys
+
+    from queuectl.cli.screens.jobs import TABLE_ROWS, render_dead
+    from queuectl.cli.screens.layout import Look
+
+    now = now_ms()
+    which = filters.filter_of(args, now, limit=TABLE_ROWS)
+    with store_of(args) as store:
+        jobs = store.list_jobs(which)
+        dead = store.stats().counts[DEAD]
+    if not jobs:
+        note("no job fits" if dead else "no job is dead")
+        return 0
+    out("\n".join(render_dead(jobs, Look.of(sys.stdout), now)))
+    if args.limit == filters.UNSET and len(jobs) == TABLE_ROWS < dead:
+        note(f"the newest {TABLE_ROWS} of {dead:,}: --limit N or --limit all")
+    return 0
+
+
+def configure_show(parser: argparse.ArgumentParser) -> None:
+    """Declare the options: those of `show`."""
+    from queuectl.cli import show
+
+    show.configure(parser)
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """`show`, of a dead job. Raises WrongState for any other."""
+    from queuectl.cli import show
+
+    with store_of(args) as store:
+        state = store.get(args.id).state
+    if state != DEAD:
+        raise WrongState(f"{args.id} is {state}, not dead", f"queuectl show {args.id}")
+    return show.run(args)
+
+
+def configure_retry(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_targets(parser)
+    parser.add_argument("--all", action="store_true", help="every dead job")
+
+
+def run_retry(args: argparse.Namespace) -> int:
+    """Make dead jobs pending, with all their runs before them."""
+    now = now_ms()
+    _chosen(args)
+    with store_of(args) as store:
+        code = act(args, store, _RETRY, lambda ids: store.retry(ids, now), now)
+        ring(store.uid)
+    return code
+
+
+def configure_purge(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    configure_retry(parser)
+
+
+def run_purge(args: argparse.Namespace) -> int:
+    """Remove dead jobs."""
+    now = now_ms()
+    _chosen(args)
+    with store_of(args) as store:
+        return act(args, store, _PURGE, lambda ids: store.delete(ids, now), now)
+
+
+def _chosen(args: argparse.Namespace) -> None:
+    if args.all:
+        if args.ids or filters.is_filtered(args):
+            raise BadInput("--all stands alone")
+        args.state = [[DEAD]]
+
+
+def _only_dead(args: argparse.Namespace) -> None:
+    if filters.states_of(args) not in ((), (DEAD,)):
+        raise BadInput("the DLQ holds only dead jobs", "queuectl list --state …")
+    args.state = [[DEAD]]

@@ -1,0 +1,155 @@
+"""`queuectl worker`: start, stop and see the processes that run jobs."""
+
+from __future__ import annotations
+
+from queuectl.cli.context import note, out, out_json, serving, store_of
+from queuectl.cli.parser import duration, json_option, whole_number
+from queuectl.errors import BadInput
+from queuectl.jobfields import check_queue
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from queuectl.store.base import Store
+
+_MOST_PROCESSES = 1_000
+_MOST_SLOTS = 10_000
+
+
+def configure_start(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    processes = whole_number("--count", 1, _MOST_PROCESSES)
+    slots = whole_number("--concurrency", 1, _MOST_SLOTS)
+    add = parser.add_argument
+    add("--count", metavar="N", type=processes, default=1, help="processes (1)")
+    add("--concurrency", metavar="M", type=slots, default=1, help="jobs at a time in each (1)")
+    add("--queue", metavar="Q,…", action="append", help="only these queues (all)")
+    add("--detach", action="store_true", help="in the background")
+    add("--drain", action="store_true", help="end when nothing is left to do")
+    add("--ensure", action="store_true", help="start only what is missing of N")
+    parser.epilog = (
+        "In the foreground Ctrl+C stops gracefully: what runs may finish, within\n"
+        "shutdown_timeout. Ctrl+C again: now. A second start adds more workers."
+    )
+
+
+def run_start(args: argparse.Namespace) -> int:
+    """Run workers until they are stopped, or start them in the background."""
+    queues = _queues(args.queue)
+    count = args.count
+    with store_of(args) as store:
+        url = store.url
+        if args.ensure:
+            count -= _serving_here(store, queues)
+    if count <= 0:
+        out(f"{args.count} worker(s) run already")
+        return 0
+    if args.detach:
+        from queuectl.worker.detach import start_detached
+
+        pids = start_detached(
+            url, count=count, concurrency=args.concurrency, queues=queues, drain=args.drain
+        )
+        out(f"Started {len(pids)} worker(s) in the background with PIDs: {pids}")
+        return 0
+    from queuectl.worker.supervisor import start
+
+    return start(
+        url, count=count, concurrency=args.concurrency, queues=queues, drain=args.drain
+    )
+
+
+def configure_stop(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("workers", metavar="WORKER", nargs="*", help="ids, as in worker list (all)")
+    add("--timeout", metavar="D", type=duration("--timeout"), help="time for what runs (30s)")
+    add("--now", action="store_true", help="give what runs no time")
+    add("--all-hosts", action="store_true", help="workers of other hosts too")
+    json_option(parser)
+
+
+def run_stop(args: argparse.Namespace) -> int:
+    """Stop workers; they are gone when this returns."""
+    if args.now and args.timeout is not None:
+        raise BadInput("--now and --timeout can't both be given")
+    from queuectl.worker.stopping import stop
+
+    with store_of(args) as store:
+        stopped = stop(
+            store,
+            tuple(dict.fromkeys(args.workers)),
+            seconds=args.timeout,
+            now=args.now,
+            all_hosts=args.all_hosts,
+        )
+    if args.json:
+        out_json(stopped)
+    elif stopped:
+        out(f"Stopped {len(stopped)} worker(s): {', '.join(stopped)}")
+    else:
+        out("No workers are running.")
+    return 0
+
+
+def configure_list(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    json_option(parser)
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Print the workers, and what they run."""
+    with store_of(args) as store:
+        workers = store.workers()
+    if args.json:
+        from queuectl.cli.jsonshapes import worker_json
+
+        out_json([worker_json(worker) for worker in workers])
+        return 0
+    if not workers:
+        note("no workers\n  try: queuectl worker start --detach")
+        return 0
+    import sys
+
+    from queuectl.cli.screens.layout import Look
+    from queuectl.cli.screens.tables import render_workers
+    from queuectl.clock import now_ms
+
+    out("\n".join(render_workers(workers, Look.of(sys.stdout), now_ms())))
+    return 0
+
+
+def configure_health(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    json_option(parser)
+
+
+def run_health(args: argparse.Namespace) -> int:
+    """Exit code 0 if any worker is alive, else 1."""
+    with store_of(args) as store:
+        workers = store.workers()
+    alive = sum([worker.alive for worker in workers])
+    if args.json:
+        out_json({"healthy": alive > 0, "workers": alive})
+    elif alive:
+        out(f"{alive} worker(s) alive")
+    else:
+        out("no worker is alive")
+        note("  try: queuectl worker start --detach")
+    return 0 if alive else 1
+
+
+def _queues(given: list[str] | None) -> tuple[str, ...]:
+    names = [name.strip() for text in given or () for name in text.split(",")]
+    return tuple(dict.fromkeys([check_queue(name) for name in names]))
+
+
+def _serving_here(store: Store, queues: tuple[str, ...]) -> int:
+    """How many workers of this host do already what new ones would."""
+    from queuectl.worker.host import host_name
+
+    here = [worker for worker in store.workers() if worker.host == host_name()]
+    if not queues:
+        return len([w for w in here if w.alive and w.state == "running" and not w.queues])
+    return len([w for w in here if all(serving([w], queue) for queue in queues)])
