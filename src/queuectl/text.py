@@ -11,14 +11,17 @@ import re
 
 ELLIPSIS = "…"
 
+# Patterns stay text until one is needed: compiling them all takes a millisecond of every
+# start, and `re` keeps what it has compiled.
+
 # Cc, line separators, and what is invisible and changes how its neighbours read: bidi
 # controls, zero-width space, BOM, annotation marks, tag characters, lone surrogates.
 _UNSAFE = (
     "\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff"
 )
-_unsafe = re.compile(f"[{_UNSAFE}]")
-_unsafe_in_output = re.compile(f"(?![\n\t])[{_UNSAFE}]")
+_ANY_UNSAFE = f"[{_UNSAFE}]"
+_UNSAFE_IN_OUTPUT = f"(?![\n\t])[{_UNSAFE}]"
 _SPACES = str.maketrans("\n\t", "  ", "\r")
 
 # ECMA-48: CSI … final; OSC, DCS, SOS, PM, APC … ST (or BEL); ESC with intermediates. A
@@ -26,17 +29,17 @@ _SPACES = str.maketrans("\n\t", "  ", "\r")
 _CSI = r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
 _STRING = r"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]{0,4096}"
 _ESCAPE = r"\x1b[ -/]*[0-OQ-WYZ\\`-~]"
-_colour = re.compile(r"(?:\x1b\[|\x9b)[0-9;:]*m")
-_sequence = re.compile(rf"{_CSI}|{_STRING}(?:\x07|\x9c|\x1b\\)|{_ESCAPE}")
-_unfinished = re.compile(rf"(?:(?:\x1b\[|\x9b)[0-?]*[ -/]*|{_STRING}\x1b?|\x1b[ -/]*)\Z")
+_COLOUR = r"(?:\x1b\[|\x9b)[0-9;:]*m"
+_SEQUENCE = rf"{_CSI}|{_STRING}(?:\x07|\x9c|\x1b\\)|{_ESCAPE}"
+_UNFINISHED = rf"(?:(?:\x1b\[|\x9b)[0-?]*[ -/]*|{_STRING}\x1b?|\x1b[ -/]*)\Z"
 _LONGEST_SEQUENCE = 4096
 
 
 def visible(text: str) -> str:
     r"""The text with every unsafe character spelled out: `\x1b`, `\u202e`, `\n`."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
-    return _unsafe.sub(_spell, text)
+    return re.sub(_ANY_UNSAFE, _spell, text)
 
 
 def one_line(text: str, width: int | None = None) -> str:
@@ -45,20 +48,22 @@ def one_line(text: str, width: int | None = None) -> str:
     rest = ""
     if width is not None and len(text) > 8 * width + 64:
         text, rest = text[: 8 * width + 64], ELLIPSIS
-    if not (text.isascii() and text.isprintable()):
-        text = _unsafe.sub(_spell, _colour.sub("", text.strip("\r\n")).translate(_SPACES))
+    if not (text.isprintable()):
+        text = re.sub(
+            _ANY_UNSAFE, _spell, re.sub(_COLOUR, "", text.strip("\r\n")).translate(_SPACES)
+        )
     text += rest
     return text if width is None else cut(text, width)
 
 
 def block(text: str) -> str:
     """The text safe with its line breaks and tabs kept, all escape sequences dropped."""
-    return _unsafe_in_output.sub(_spell, _sequence.sub("", text))
+    return re.sub(_UNSAFE_IN_OUTPUT, _spell, re.sub(_SEQUENCE, "", text))
 
 
 def json_safe(text: str) -> str:
     r"""JSON text with every unsafe character written as `\u009b`, as JSON allows."""
-    return text if text.isascii() else _unsafe.sub(_spell_json, text)
+    return text if text.isprintable() else re.sub(_ANY_UNSAFE, _spell_json, text)
 
 
 def display_width(text: str) -> int:
@@ -107,7 +112,7 @@ class OutputCleaner:
         self._held = ""
         if not final:
             text = self._hold_back(text)
-        text = _sequence.sub("", text).replace("\r\n", "\n")
+        text = re.sub(_SEQUENCE, "", text).replace("\r\n", "\n")
         if "\r" in text:
             began_anew = text.startswith("\r") and not self.at_line_start
             text = "\n" * began_anew + "\n".join(
@@ -115,13 +120,13 @@ class OutputCleaner:
             )
         if text:
             self.at_line_start = text.endswith("\n")
-        return _unsafe_in_output.sub(_spell, text)
+        return re.sub(_UNSAFE_IN_OUTPUT, _spell, text)
 
     def _hold_back(self, text: str) -> str:
         # What may be half of a sequence, or of \r\n, lies at the end, and is short.
         tail = max(0, len(text) - _LONGEST_SEQUENCE)
-        found = _unfinished.search(text, tail)
-        start = found.start() if found else len(text)
+        found = re.search(_UNFINISHED, text[tail:])
+        start = tail + found.start() if found else len(text)
         if start == len(text) and text.endswith("\r"):
             start -= 1
         self._held = text[start:]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from queuectl.cli.context import note, out_json, store_of, warn_if_unserved
+from queuectl.cli.context import note, out_json, store_of
+from queuectl.cli.follow import Follower
 from queuectl.cli.jsonshapes import output_json
 from queuectl.cli.outputs import STREAMS, Printer, Reader, last_lines
 from queuectl.cli.parser import json_option, whole_number
 from queuectl.cli.screens.words import runs_word, why
-from queuectl.cli.watching import changes
+from queuectl.cli.waiting import changes, say_if_stuck
 from queuectl.clock import now_ms
 from queuectl.durations import format_duration
 from queuectl.errors import BadInput, NotFound
@@ -74,48 +75,22 @@ def run(args: argparse.Namespace) -> int:
 
 def _follow(store: Store, job_id: str, streams: Sequence[int], lines: int | None) -> None:
     """Print what the job's runs say, from the present one on, until the job has ended."""
-    job, history = store.get(job_id), store.history(job_id)
-    # a job that waits to start has nothing to say of an earlier life
-    after = history[-1].token if history and job.state == PENDING else 0
-    followed: _Followed | None = None
-    waiting = ""
+    tokens = [run.token for run in store.history(job_id)]
+    # A job that waits for its first start has nothing to say of an earlier life.
+    past = tokens if store.get(job_id).state == PENDING else tokens[:-1]
+    after = past[-1] if past else 0
+    follower = Follower(store, job_id, after=after, streams=streams, lines=lines)
+    said = ""
     for _ in changes(store):
-        job, history = store.get(job_id), store.history(job_id)
-        new = [run for run in history if run.token > after]
-        for run in new if followed else new[-1:]:
-            if followed is None or followed.token != run.token:
-                followed = _Followed(store, run, streams, None if followed else lines)
-            followed.print()
-            if run.outcome != PROCESSING:
-                followed.end()
-                after = run.token
+        job = follower.look()
         if job.state in ENDED:
-            _say(f"{job.id} is {job.state}: {why(job)}" if job.state != COMPLETED else "")
-            return
-        if job.state not in (waiting, PROCESSING):
+            break
+        if job.state not in (said, PROCESSING):
             _say(_waits(job))
-            warn_if_unserved(store, [job.queue])
-        waiting = job.state
-
-
-class _Followed:
-    """A run whose output is printed as it comes."""
-
-    def __init__(
-        self, store: Store, run: Attempt, streams: Sequence[int], lines: int | None
-    ) -> None:
-        self.token = run.token
-        self._reader = Reader(store, run.token, streams)
-        self._printer = Printer()
-        self._lines = lines
-
-    def print(self) -> None:
-        pieces = self._reader.read()
-        self._printer.print(pieces if self._lines is None else last_lines(pieces, self._lines))
-        self._lines = None
-
-    def end(self) -> None:
-        self._printer.end()
+            say_if_stuck(store, job)
+        said = job.state
+    if job.state != COMPLETED:
+        _say(f"{job.id} is {job.state}: {why(job)}")
 
 
 def _waits(job: Job) -> str:
@@ -129,7 +104,7 @@ def _waits(job: Job) -> str:
 
 def _say(text: str) -> None:
     """Something for a person who watches; scripts get the job's own words alone."""
-    if text and sys.stderr.isatty():
+    if sys.stderr.isatty():
         note(text)
 
 

@@ -59,10 +59,7 @@ def exit_word(job: Job) -> str:
 
 def why(job: Job | Attempt) -> str:
     """Why a run did not complete, on one safe line: `exit 1: CUDA out of memory`."""
-    how, error = ending(job), one_line(job.error or "")
-    if not error or error.startswith(how):
-        return error or how
-    return error if job.outcome in (TIMEOUT, LOST, CANCELLED) else f"{how}: {error}"
+    return one_line(job.error or "") or ending(job)
 
 
 def runs_word(job: Job) -> str:
