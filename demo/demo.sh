@@ -28,7 +28,7 @@ show config set backoff-base 0.5
 
 say '2. Jobs of all kinds, before anybody runs them'
 show enqueue '{"id":"hello","command":"echo Hello World"}'
-show enqueue --id broken --max-retries 2 'echo "no such file" >&2; exit 3'
+show enqueue --id report --max-retries 2 'wc -l measurements.txt'
 show enqueue --id slow --timeout 1 --max-retries 1 'sleep 30'
 show enqueue --id low --priority 3 'echo low priority'
 show enqueue --id high --priority 10 'echo high priority'
@@ -40,15 +40,18 @@ show worker start --count 2 --detach
 show wait hello high low --timeout 20
 show logs hello
 
-say '4. What failed was run again, and then buried'
-queuectl wait broken slow --timeout 20 || true
+say '4. What failed was run again after its backoff, and then buried'
+queuectl wait report --timeout 20 && fail 'report should have died'
+queuectl wait slow --timeout 20 && fail 'slow should have timed out'
 show dlq list
-show show broken
+show show report
 
 say '5. The cause is mended: out of the dead letter queue, and run again'
-show dlq retry slow
-queuectl wait slow --timeout 20 || true
-[ "$(queuectl list --state completed --json | grep -c '"id": *"high"')" = 1 ] || fail 'high did not complete'
+printf '%s\n' '$ seq 3 > measurements.txt'
+seq 3 >measurements.txt
+show dlq retry report
+show wait report --timeout 20
+show logs report
 
 say '6. The scheduled job ran when it was due'
 show wait later --timeout 20
@@ -61,6 +64,6 @@ show metrics
 
 say '8. Goodbye'
 show worker stop
-[ "$(queuectl list --state dead --json | grep -c '"state": *"dead"')" = 2 ] || fail 'two jobs should be dead'
+queuectl wait hello report low high later --timeout 0 || fail 'five jobs should have completed'
 echo
 echo 'All of it was real. Now yours: queuectl enqueue "…" and queuectl worker start'

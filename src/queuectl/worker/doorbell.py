@@ -1,8 +1,9 @@
 """The doorbell: a datagram wakes the workers of a store on this host. Only a hint, never
 waited for; a slow poll is the net under it.
 
-Sockets lie in a folder that every process of this user finds without asking anybody,
-with a short path (108 bytes at most, unix(7)).
+Sockets lie in a folder that every process of this user finds without asking anybody
+(cron's, a login's, a service's; so not XDG_RUNTIME_DIR), with a short path (108 bytes at
+most, unix(7)). QUEUECTL_RUNTIME_DIR names another.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from __future__ import annotations
 import _socket
 import os
 
-_ROOT = f"/tmp/queuectl-{os.getuid()}"  # noqa: S108 - checked to be ours before each use
+
+def _root() -> str:
+    # Checked to be ours before each use.
+    return os.environ.get("QUEUECTL_RUNTIME_DIR") or f"/tmp/queuectl-{os.getuid()}"  # noqa: S108
 
 
 class Doorbell:
@@ -24,7 +28,7 @@ class Doorbell:
             _socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC
         )
         self._socket.setblocking(False)
-        if not _is_ours(_ROOT):
+        if not _is_ours(_root()):
             self._path = None  # somebody else's folder: poll only
             return
         self._socket.bind(self._path)
@@ -53,7 +57,7 @@ def ring(store_uid: str) -> None:
     folder = _folder(store_uid)
     try:
         names = os.listdir(folder)
-        if not names or not _is_ours(_ROOT):
+        if not names or not _is_ours(_root()):
             return
     except OSError:
         return
@@ -80,13 +84,13 @@ def take_down(path: str) -> None:
         return
     try:
         os.rmdir(os.path.dirname(path))
-        os.rmdir(_ROOT)
+        os.rmdir(_root())
     except OSError:
         return
 
 
 def _folder(store_uid: str) -> str:
-    return f"{_ROOT}/{store_uid}"
+    return f"{_root()}/{store_uid}"
 
 
 def _is_ours(folder: str) -> bool:

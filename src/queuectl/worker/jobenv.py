@@ -6,6 +6,8 @@ import os
 
 from queuectl.worker import host, process
 
+_KEPT = ("QUEUECTL_HOME", "QUEUECTL_RUNTIME_DIR")
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queuectl.model import Claim
@@ -20,7 +22,7 @@ class JobEnvironment:
         self._base = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith("QUEUECTL_") or name == "QUEUECTL_HOME"
+            if not name.startswith("QUEUECTL_") or name in _KEPT
         }
         self._base["QUEUECTL_DB"] = store_url
 
