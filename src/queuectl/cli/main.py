@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -10,29 +11,37 @@ from queuectl.errors import BAD_USAGE, INTERRUPTED, OWN_FAILURE, BadInput, Queue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TextIO
+    from typing import NoReturn
 
 _BROKEN_PIPE = 141
 
 
-def main(words: list[str] | None = None) -> int:
-    """Run one command line; return its exit code (DESIGN section 4)."""
-    words = list(sys.argv[1:]) if words is None else words
-    for stream in (sys.stdout, sys.stderr):
-        _never_fails_to_encode(stream)
+def main() -> NoReturn:
+    """Run this process's command line and leave with its exit code (DESIGN section 4)."""
+    # A process of 20 ms has no cycles to look for, and nothing to tear down at its end.
+    gc.set_threshold(100_000)
+    code = command_line(sys.argv[1:])
+    os._exit(code)
+
+
+def command_line(words: list[str]) -> int:
+    """Run one command line; return its exit code, everything printed."""
+    _ready_streams()
     command = ""
     try:
-        command, db, rest = _find_command(words)
-        code = _run(command, db, rest)
+        try:
+            command, db, rest = _find_command(words)
+            code = _run(command, db, rest)
+        except SystemExit as end:  # argparse has printed its help
+            code = end.code if isinstance(end.code, int) else 0
         sys.stdout.flush()
+        sys.stderr.flush()
         return code
     except QueuectlError as error:
         failure = error
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Nobody reads on; nor may the interpreter's last flush complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return _BROKEN_PIPE
     except RecursionError:
         failure = BadInput("this is nested too deeply")
@@ -55,10 +64,17 @@ def _fail(failure: QueuectlError, command: str, words: list[str]) -> int:
     return OWN_FAILURE if command in commands.OWN_CODE else failure.exit_code
 
 
-def _never_fails_to_encode(stream: TextIO | None) -> None:
-    reconfigure = getattr(stream, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="backslashreplace")
+def _ready_streams() -> None:
+    """Printing never fails for a locale, and no database gets the number of a closed stream."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            os.open(os.devnull, os.O_RDWR)
+            mode = "w" if number else "r"
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+        if number:
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _find_command(words: list[str]) -> tuple[str, str | None, list[str]]:
