@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from queuectl.store import open_store
 from queuectl.store.base import Store
+from queuectl.store.sqlite import SqliteStore
 
 
 class SqliteBackend:
@@ -31,6 +34,28 @@ class SqliteBackend:
         self._opened.append(store)
         return store
 
+    def open_hasty(self, url: str) -> Store:
+        """A further connection that is refused at once (StoreError) where it would wait."""
+        store = SqliteStore(url, str(self._folder / "logs"), wait_seconds=0)
+        self._opened.append(store)
+        return store
+
+    @contextlib.contextmanager
+    def before_each_statement(self, store: Store, hook: Callable[[], None]) -> Iterator[None]:
+        """Inside the block, `hook` runs before every statement that this store executes."""
+        assert isinstance(store, SqliteStore)
+        connection = store._db.connection
+
+        def trace(_cursor: object, _sql: str, _bindings: object) -> bool:
+            hook()
+            return True
+
+        connection.exec_trace = trace
+        try:
+            yield
+        finally:
+            connection.exec_trace = None
+
     def close(self) -> None:
         """Close what is still open, and remove it all."""
         for store in self._opened:
@@ -39,5 +64,5 @@ class SqliteBackend:
         os.makedirs(self._folder, exist_ok=True)
 
 
-# PostgreSQL is added here, as one more class with `name`, `new_url`, `open` and `close`.
+# PostgreSQL is added here, as one more class with the same names.
 BACKENDS = {backend.name: backend for backend in (SqliteBackend,)}
