@@ -29,11 +29,12 @@ _statements: dict[str, str] = {}
 
 
 def sql(name: str) -> str:
-    """The statement in `sql/<name>.sql`."""
+    """The statement in `sql/<name>.sql`, without its comments: apsw hashes it at each use."""
     text = _statements.get(name)
     if text is None:
         with open(os.path.join(_FOLDER, "sql", name + ".sql"), encoding="utf-8") as file:
-            text = _statements[name] = file.read()
+            lines = [line for line in file if not line.startswith("--")]
+        text = _statements[name] = "".join(lines)
     return text
 
 

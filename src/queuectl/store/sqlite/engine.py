@@ -96,9 +96,7 @@ class Engine(Shared):
                     return self._answer(worker_id, [], [], stop, open_queues)
         with self._writing() as counts:
             stop, queues, host = self._orders(worker_id)
-            refused = [
-                f.token for f in finishes if not self._finish(f, worker_id, host, counts)
-            ]
+            refused = self._record(finishes, worker_id, host, counts) if finishes else []
             for part in output:
                 if self._db.execute(sql("is_current"), (worker_id, part.token)).get:
                     self._keep(part)
@@ -159,57 +157,47 @@ class Engine(Shared):
                     return False
         return True
 
-    def _finish(self, finish: Finish, worker_id: str, host: str, counts: _Counted) -> bool:
-        token, seq, attempt, outcome, verdict, output = finish
-        row = self._db.execute(
-            sql("finish"),
-            (
-                seq,
-                token,
-                verdict.state,
-                None if verdict.due_at is None else verdict.due_at <= outcome.finished_at,
-                verdict.due_at,
-                verdict.attempts,
-                outcome.kind,
-                outcome.exit_code,
-                outcome.signal,
-                outcome.error,
-                outcome.started_at,
-                outcome.finished_at,
-                outcome.duration,
-            ),
-        ).get
-        if row is None:
-            recorded = (token, outcome.kind, outcome.finished_at)
-            return bool(self._db.execute(sql("was_finished"), recorded).get)
-        self._db.execute(
-            sql("add_attempt"),
-            (
-                token,
-                seq,
-                attempt,
-                worker_id,
-                host,
-                outcome.started_at,
-                outcome.finished_at,
-                outcome.duration,
-                outcome.kind,
-                verdict.charged,
-                outcome.exit_code,
-                outcome.signal,
-                outcome.error,
-            ),
-        )
-        if output is not None:
-            self._keep(output)
-        state, queue = row
-        counts.move(queue, PROCESSING, state)
-        self._count_outcome(outcome.kind, state, counts)
+    def _record(
+        self, finishes: Sequence[Finish], worker_id: str, host: str, counts: _Counted
+    ) -> list[int]:
+        """Record ends of runs; the tokens of those that were stale."""
+        updated = self._db.executemany(sql("finish"), [_finish_row(f) for f in finishes])
+        recorded = {token: (state, queue) for token, state, queue in updated}
+        fresh: dict[int, Finish] = {}
+        others = []
+        for finish in finishes:
+            if finish.token in recorded and finish.token not in fresh:
+                fresh[finish.token] = finish
+            else:
+                others.append(finish)
+        rows = [_attempt_row(finish, worker_id, host) for finish in fresh.values()]
+        self._db.executemany(sql("add_attempt"), rows)
+        anybody_waits = self._db.execute(sql("anybody_waits")).get
+        for token, finish in fresh.items():
+            state, queue = recorded[token]
+            if finish.output is not None:
+                self._keep(finish.output)
+            counts.move(queue, PROCESSING, state)
+            self._count_outcome(finish.outcome.kind, state, counts)
+            if anybody_waits:
+                self._tell_waiting(finish.seq, state, finish.outcome.finished_at, counts)
+        return self._stale(others)
+
+    def _stale(self, finishes: Sequence[Finish]) -> list[int]:
+        """Those of these that were not recorded earlier either."""
+        return [
+            f.token
+            for f in finishes
+            if not self._db.execute(
+                sql("was_finished"), (f.token, f.outcome.kind, f.outcome.finished_at)
+            ).get
+        ]
+
+    def _tell_waiting(self, seq: int, state: str, now: int, counts: _Counted) -> None:
         if state == COMPLETED:
-            self._free_waiting(seq, outcome.finished_at)
+            self._free_waiting(seq, now)
         elif state in (DEAD, CANCELLED):
-            self._cancel_waiting(seq, state, counts, outcome.finished_at)
-        return True
+            self._cancel_waiting(seq, state, counts, now)
 
     def _count_outcome(self, kind: str, state: str, counts: _Counted) -> None:
         if kind == COMPLETED:
@@ -373,9 +361,8 @@ class Engine(Shared):
                 kind, error = (CANCELLED, "cancelled") if cancel else (LOST, "its worker died")
                 outcome = Outcome(kind, now, started_at, error=error)
                 verdict = settle(attempts, RetryPolicy(*policy), outcome, random.random())
-                self._finish(
-                    Finish(token, seq, runs, outcome, verdict), worker_id, host, counts
-                )
+                finish = Finish(token, seq, runs, outcome, verdict)
+                self._record([finish], worker_id, host, counts)
                 settled.append(job_id)
             self._db.execute(sql("delete_worker"), (worker_id,))
         return settled
@@ -384,6 +371,34 @@ class Engine(Shared):
         with self._db.write():
             for worker_id in worker_ids:
                 self._db.execute(sql("ask_stop"), (worker_id, seconds))
+
+
+def _finish_row(finish: Finish) -> tuple[Any, ...]:
+    outcome, verdict = finish.outcome, finish.verdict
+    return (
+        finish.seq,
+        finish.token,
+        verdict.state,
+        None if verdict.due_at is None else verdict.due_at <= outcome.finished_at,
+        verdict.due_at,
+        verdict.attempts,
+        outcome.kind,
+        outcome.exit_code,
+        outcome.signal,
+        outcome.error,
+        outcome.started_at,
+        outcome.finished_at,
+        outcome.duration,
+    )
+
+
+def _attempt_row(finish: Finish, worker_id: str, host: str) -> tuple[Any, ...]:
+    token, seq, attempt, outcome, verdict, _output = finish
+    kind, finished_at, started_at, duration, exit_code, signal, error = outcome
+    return (
+        token, seq, attempt, worker_id, host, started_at, finished_at, duration, kind,
+        verdict.charged, exit_code, signal, error,
+    )  # fmt: skip
 
 
 _priority_and_seq = itemgetter(3, 0)

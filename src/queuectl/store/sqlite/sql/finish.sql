@@ -5,4 +5,4 @@ UPDATE jobs SET state = CASE WHEN cancel = 1 AND ?5 IS NOT NULL THEN 'cancelled'
     attempts = ?6, cancel = NULL, outcome = ?7, exit_code = ?8, signal = ?9, error = ?10,
     started_at = ?11, finished_at = ?12, duration = ?13, updated_at = ?12
 WHERE seq = ?1 AND token = ?2 AND state = 'processing'
-RETURNING state, queue
+RETURNING token, state, queue
