@@ -268,6 +268,7 @@ class Loop:
         return {found[1] for found in facts if found is not None}
 
     def _over(self, run: Run) -> None:
+        reach("run.over")
         del self._running[run.pid]
         heappush(self._free, run.slot)
         outcome = run.outcome()
@@ -346,6 +347,7 @@ class Loop:
 
     def _turned(self, answer: Turn, finishes: list[Finish], want: Want) -> None:
         self._retry_after = _RETRY_FIRST
+        reach("turn.known")
         for finish in finishes:
             self._slot_file.clear(self._entries.pop(finish.token))
         for token in answer.refused:
@@ -514,6 +516,7 @@ class Loop:
         if self._finished or self._parts or self._rescues or self._unsure:
             return
         self._leaving = True
+        reach("worker.leaving")
         worker_id = self._settings.worker_id
 
         def left(_none: None, error: QueuectlError | None) -> None:

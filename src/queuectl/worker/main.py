@@ -57,6 +57,7 @@ def main(argv: list[str]) -> int:
             except BaseException:
                 slot_file.remove()
                 raise
+            faultpoints.reach("worker.registered")
     except QueuectlError as error:
         print(f"queuectl: {error.message}", file=sys.stderr)
         return error.exit_code

@@ -13,6 +13,7 @@ from queuectl.clock import now_ms
 from queuectl.store.slotlock import is_locked, try_lock
 from queuectl.worker import doorbell, host, slots
 from queuectl.worker.census import Census
+from queuectl.worker.faultpoints import reach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +85,10 @@ class Rescue:
         if self._entries is not None:
             started = {entry.token for entry in self._entries}
             unstarted = store.held(self.worker_id).keys() - started
-        return store.rescue(self.worker_id, unstarted, now_ms())
+        reach("rescue.ended")
+        settled = store.rescue(self.worker_id, unstarted, now_ms())
+        reach("rescue.settled")
+        return settled
 
     def close(self, *, done: bool) -> None:
         """Let go; with `done` the slot file goes too."""
