@@ -11,6 +11,7 @@ from logging.handlers import RotatingFileHandler
 
 from queuectl.errors import QueuectlError, StoreError
 from queuectl.store import open_store
+from queuectl.worker import host
 from queuectl.worker.supervisor import Plan, Supervisor
 
 _LOG_BYTES = 5 * 1024 * 1024
@@ -63,7 +64,7 @@ def main(argv: list[str]) -> int:
     """Be the supervisor in the background: PLAN, LOG FOLDER, descriptor for the answer."""
     plan = Plan(*json.loads(argv[1])).replace(queues=tuple(json.loads(argv[1])[3]))
     answer = int(argv[3])
-    os.set_inheritable(answer, False)
+    host.keep_only(answer)
     os.chdir("/")
     log = _Log(os.path.join(argv[2], f"worker-{os.getpid()}.log"))
 

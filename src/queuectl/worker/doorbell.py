@@ -11,6 +11,8 @@ from __future__ import annotations
 import _socket
 import os
 
+_TRIES = 10
+
 
 def _root() -> str:
     # Checked to be ours before each use.
@@ -18,20 +20,26 @@ def _root() -> str:
 
 
 class Doorbell:
-    """A worker's bell: `fileno()` becomes readable when somebody rings."""
+    """A worker's bell: `fileno()` becomes readable when somebody rings.
+
+    Where none can be hung (no such folder, somebody else's) the poll must do.
+    """
 
     def __init__(self, store_uid: str, worker_id: str) -> None:
-        folder = _folder(store_uid)
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        self._path: str | None = os.path.join(folder, worker_id)
+        self._path = os.path.join(_folder(store_uid), worker_id)
         self._socket = _socket.socket(
             _socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC
         )
         self._socket.setblocking(False)
-        if not _is_ours(_root()):
-            self._path = None  # somebody else's folder: poll only
-            return
-        self._socket.bind(self._path)
+        for _attempt in range(_TRIES):
+            try:
+                _make_folder(store_uid)
+                self._socket.bind(self._path)
+                return
+            except FileNotFoundError:  # the last to leave has just removed the folder
+                continue
+            except OSError:
+                return
 
     def fileno(self) -> int:
         """For the selector."""
@@ -48,8 +56,7 @@ class Doorbell:
     def close(self) -> None:
         """Take the bell down."""
         self._socket.close()
-        if self._path is not None:
-            take_down(self._path)
+        take_down(self._path)
 
 
 def ring(store_uid: str) -> None:
@@ -91,6 +98,18 @@ def take_down(path: str) -> None:
 
 def _folder(store_uid: str) -> str:
     return f"{_root()}/{store_uid}"
+
+
+def _make_folder(store_uid: str) -> None:
+    """Raises OSError, also if the folder above is not ours alone."""
+    # One by one: makedirs would make the one above with the umask's mode.
+    for folder in (_root(), _folder(store_uid)):
+        try:
+            os.mkdir(folder, 0o700)
+        except FileExistsError:
+            continue
+    if not _is_ours(_root()):
+        raise PermissionError
 
 
 def _is_ours(folder: str) -> bool:

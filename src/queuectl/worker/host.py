@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -46,6 +47,18 @@ def ticks_now() -> int:
     import time
 
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS)
+
+
+def keep_only(*descriptors: int) -> None:
+    """Close what was inherited beyond the standard streams and these, and keep these to
+    ourselves: nothing of a shell's or a supervisor's may stay open in a worker or a job."""
+    for name in os.listdir("/proc/self/fd"):
+        number = int(name)
+        if number > 2 and number not in descriptors:
+            with suppress(OSError):  # the listing's own
+                os.close(number)
+    for number in descriptors:
+        os.set_inheritable(number, False)
 
 
 def all_pids() -> list[int]:

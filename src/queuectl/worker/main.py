@@ -44,6 +44,8 @@ def main(argv: list[str]) -> int:
     """Be a worker until told to stop."""
     words = json.loads(argv[1])
     settings = Settings(**{**words, "queues": tuple(words["queues"])})
+    lifeline, ready = int(argv[2]), int(argv[3])
+    host.keep_only(lifeline, ready)
     faultpoints.arm()
     signals = _catch_signals()
     try:
@@ -61,7 +63,7 @@ def main(argv: list[str]) -> int:
     except QueuectlError as error:
         print(f"queuectl: {error.message}", file=sys.stderr)
         return error.exit_code
-    return _work(settings, config, slot_file, signals, int(argv[2]), int(argv[3]))
+    return _work(settings, config, slot_file, signals, lifeline, ready)
 
 
 def _work(
