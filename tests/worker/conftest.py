@@ -1,0 +1,28 @@
+"""Fixtures of the engine's tests: real stores, real workers, and nothing left of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .helpers import Shop
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A home of the tests' own, for them and for all that they start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QUEUECTL_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """A store of this test; when it is over, nothing that it started may be left."""
+    shop = Shop(tmp_path)
+    try:
+        yield shop
+    finally:
+        shop.close()
