@@ -191,6 +191,19 @@ def test_a_finish_given_twice_in_one_turn_counts_once(
     assert store.metrics(0).events["failed"] == 1
 
 
+def test_of_two_ends_of_one_run_in_one_turn_the_first_counts(
+    store: Store, worker: LivingWorker
+) -> None:
+    add(store, "a")
+    claim = worker.claim_one()
+    turn = worker.turn(
+        the_end(claim, FAILED), the_end(claim, COMPLETED), the_end(claim, FAILED)
+    )
+    assert list(turn.refused) == [claim.token]
+    assert store.get("a").outcome == FAILED
+    assert [(run.outcome, run.charged) for run in store.history("a")] == [(FAILED, True)]
+
+
 def test_a_finish_repeated_while_the_job_runs_again_disturbs_nothing(
     store: Store, worker: LivingWorker, other_worker: LivingWorker
 ) -> None:
