@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 def host_name() -> str:
@@ -44,9 +45,7 @@ def stat(pid: int) -> tuple[int, int] | None:
 
 def ticks_now() -> int:
     """The present in the unit and from the origin of `start_ticks`, rounded down."""
-    import time
-
-    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS)
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // _TICK_NS
 
 
 def keep_only(*descriptors: int) -> None:

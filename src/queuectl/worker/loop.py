@@ -23,7 +23,7 @@ from queuectl.transitions import settle
 from queuectl.worker import host, jobenv, process
 from queuectl.worker.census import Census
 from queuectl.worker.faultpoints import reach
-from queuectl.worker.pace import Pace
+from queuectl.worker.pace import WATCH_AFTER, Pace
 from queuectl.worker.rescue import Rescue
 from queuectl.worker.run import NEVER, Run, failed_start, is_shortage
 
@@ -83,6 +83,8 @@ class Loop:
         self._free = list(range(settings.first_slot, settings.first_slot + settings.slots))
         self._running: dict[int, Run] = {}
         """By pid: what holds a slot."""
+        self._young: deque[Run] = deque()
+        """Running so briefly that nobody watches their pipes yet, oldest first."""
         self._backlog: deque[Claim] = deque()
         """Claimed ahead, not started."""
         self._finished: list[Finish] = []
@@ -154,6 +156,7 @@ class Loop:
             self._pace.give_back_at if self._backlog else NEVER,
             self._paused_until if self._paused_until > now else NEVER,
             now + self._config.lease_seconds / 6,
+            self._young[0].started + WATCH_AFTER if self._young else NEVER,
         )
         if not self._turning:
             turn_at = self._gather_until
@@ -165,6 +168,10 @@ class Loop:
     def _keep_time(self) -> None:
         now = time.monotonic()
         self._census = None
+        while self._young and (
+            not self._young[0].pipes or now >= self._young[0].started + WATCH_AFTER
+        ):
+            self._young.popleft().watch()
         if now >= self._soonest:
             for run in list(self._running.values()):
                 if now >= run.deadline and run.tick(now, self._take_census):
@@ -214,6 +221,10 @@ class Loop:
         reach("start.spawned")
         self._slot_file.started(run.entry, claim.token, run.pid, earliest, host.ticks_now() + 1)
         self._running[run.pid] = run
+        if self._pace.loud:
+            run.watch()
+        else:
+            self._young.append(run)
         self._soonest = min(self._soonest, run.deadline)
         self._pace.started()
         self._report.started(claim)
@@ -272,7 +283,7 @@ class Loop:
         del self._running[run.pid]
         heappush(self._free, run.slot)
         outcome = run.outcome()
-        self._pace.ended(outcome.duration or 0.0)
+        self._pace.ended(outcome.duration or 0.0, was_loud=run.was_loud)
         self._record(run, outcome)
 
     def _record(self, run: Run, outcome: Outcome) -> None:

@@ -10,6 +10,9 @@ import time
 
 _LONGEST_WAIT = 0.05
 _AIM = 0.04
+WATCH_AFTER = 0.004
+"""A run shorter than this costs no watching of its pipes; what it prints waits in them."""
+_LOUD_FOR = 20
 MOST = 32
 """Claims ahead at most, a slot or many."""
 
@@ -20,6 +23,8 @@ class Pace:
     def __init__(self, slots: int) -> None:
         self._slots = slots
         self._usual: float | None = None
+        self.loud = 0
+        """Not 0: the next run may fill a pipe before it is WATCH_AFTER old."""
         self.ahead = 0
         """How many jobs to claim beyond what can start at once."""
         self.give_back_at = float("inf")
@@ -32,8 +37,9 @@ class Pace:
         """Claims are waiting now."""
         self.give_back_at = time.monotonic() + _LONGEST_WAIT
 
-    def ended(self, seconds: float) -> None:
-        """A run took this long."""
+    def ended(self, seconds: float, *, was_loud: bool) -> None:
+        """A run took this long; a loud one filled a pipe."""
+        self.loud = _LOUD_FOR if was_loud else max(0, self.loud - 1)
         usual = self._usual
         self._usual = seconds if usual is None else usual * 0.8 + seconds * 0.2
         self._plan()

@@ -76,6 +76,7 @@ class Run:
         self._status: int | None = None
         self._asked_session = False
         self._asked_marked = False
+        self._watched = False
         self._reads = 0
         self.flush = False
         """Whether the store should be told of output now."""
@@ -107,13 +108,19 @@ class Run:
         os.close(out_write)
         os.close(err_write)
         self.pipes = {out_read: STDOUT, err_read: STDERR}
-        self._selector.register(out_read, EVENT_READ, self)
-        self._selector.register(err_read, EVENT_READ, self)
         if self.claim.timeout_seconds:
             self._timeout_at = self.started + self.claim.timeout_seconds
             self.deadline = self._timeout_at
 
     # -- output ------------------------------------------------------------------------
+
+    def watch(self) -> None:
+        """Be told when output arrives; until then it waits in the pipes."""
+        if self._watched:
+            return
+        self._watched = True
+        for descriptor in self.pipes:
+            self._selector.register(descriptor, EVENT_READ, self)
 
     def read(self, descriptor: int) -> bool:
         """Take what a pipe holds; False when nothing more is there now (at its end it is
@@ -153,6 +160,8 @@ class Run:
         self._drain()
         if not left and not self.pipes and self._told is None:
             return True
+        if not self._watched:
+            self.watch()
         now = time.monotonic()
         if self._kill_at == NEVER:
             self._kill_at = now + self._grace
@@ -247,9 +256,15 @@ class Run:
 
     def _close(self, descriptor: int) -> None:
         # In this order: epoll goes on watching a pipe that a child has inherited.
-        self._selector.unregister(descriptor)
+        if self._watched:
+            self._selector.unregister(descriptor)
         del self.pipes[descriptor]
         os.close(descriptor)
+
+    @property
+    def was_loud(self) -> bool:
+        """Whether it filled a pipe, so that it may have waited for us to read."""
+        return self._reads > 0
 
     def outcome(self) -> Outcome:
         """How it ended, once it is over."""
