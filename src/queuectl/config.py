@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 from queuectl.durations import parse_duration
 from queuectl.errors import BadInput, UnknownKey
 from queuectl.records import Record
@@ -47,7 +49,7 @@ def _number(text: str, key: str) -> float:
         value = float(text)
     except ValueError:
         raise BadInput(f"{key} is a number, not {text!r}") from None
-    if value != value:
+    if isnan(value):
         raise BadInput(f"{key} is a number, not {text!r}")
     return value
 
@@ -83,7 +85,10 @@ KEYS: dict[str, _Key] = {
 
 
 def key_name(word: str) -> str:
-    """`max-retries` and `max_retries` are the same key. Raises UnknownKey, naming the nearest."""
+    """`max-retries` and `max_retries` are the same key.
+
+    Raises UnknownKey, naming the nearest.
+    """
     key = word.strip().lower().replace("-", "_")
     if key in KEYS:
         return key
@@ -116,6 +121,7 @@ def format_value(value: Any) -> str:
 
 
 def build(settings: Mapping[str, str]) -> Config:
-    """The configuration from the texts that were set; keys of a newer version are passed over."""
+    """The configuration from the texts that were set; keys that a newer version knows are
+    passed over."""
     known = {key: parse_value(key, text) for key, text in settings.items() if key in KEYS}
     return Config(**known)

@@ -1,4 +1,4 @@
-"""Every error a user can meet: one tree, each mapped once to an exit code and an HTTP status."""
+"""Every error a user can meet: one tree, each with its exit code and its HTTP status."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class _RecordType(type):
 class _Tuple(tuple):  # type: ignore[type-arg]
     __slots__ = ()
     _fields: tuple[str, ...] = ()
-    _defaults: dict[str, Any] = {}
+    _defaults: dict[str, Any] = {}  # noqa: RUF012 - each class has its own
 
     def __new__(cls, *values: Any, **named: Any) -> Self:
         missing = cls._fields[len(values) :]

@@ -147,7 +147,7 @@ def _queues(given: list[str] | None) -> tuple[str, ...]:
 
 def _serving_here(store: Store, queues: tuple[str, ...]) -> int:
     """How many workers of this host do already what new ones would."""
-    from queuectl.worker.host import host_name
+    from queuectl.host import host_name
 
     here = [worker for worker in store.workers() if worker.host == host_name()]
     if not queues:

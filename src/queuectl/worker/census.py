@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from queuectl.worker import host
+from queuectl import host
 from queuectl.worker.process import MARK
 
 TYPE_CHECKING = False

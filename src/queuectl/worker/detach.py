@@ -9,9 +9,9 @@ import threading
 from logging import Formatter, LogRecord
 from logging.handlers import RotatingFileHandler
 
+from queuectl import host
 from queuectl.errors import QueuectlError, StoreError
 from queuectl.store import open_store
-from queuectl.worker import host
 from queuectl.worker.supervisor import Plan, Supervisor
 
 _LOG_BYTES = 5 * 1024 * 1024

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from queuectl.worker import host, process
+from queuectl import host
+from queuectl.worker import process
 
 _KEPT = ("QUEUECTL_HOME", "QUEUECTL_RUNTIME_DIR")
 

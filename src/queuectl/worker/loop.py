@@ -15,12 +15,13 @@ from heapq import heappop, heappush
 from random import random
 from selectors import EVENT_READ, DefaultSelector
 
+from queuectl import host
 from queuectl.clock import now_ms
 from queuectl.errors import QueuectlError, StoreError
 from queuectl.model import CANCELLED, RELEASED, STDERR, Claim, Finish, OutputPart, Want
 from queuectl.records import Record
 from queuectl.transitions import settle
-from queuectl.worker import host, jobenv, process
+from queuectl.worker import jobenv, process
 from queuectl.worker.census import Census
 from queuectl.worker.faultpoints import reach
 from queuectl.worker.pace import WATCH_AFTER, Pace

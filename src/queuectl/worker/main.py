@@ -15,12 +15,12 @@ import signal
 import sys
 from contextlib import suppress
 
-from queuectl import __version__
+from queuectl import __version__, host
 from queuectl.clock import now_ms
 from queuectl.errors import QueuectlError
 from queuectl.model import Worker
 from queuectl.store import open_store
-from queuectl.worker import faultpoints, host
+from queuectl.worker import faultpoints
 from queuectl.worker.doorbell import Doorbell
 from queuectl.worker.lookout import Lookout
 from queuectl.worker.loop import Loop, Settings

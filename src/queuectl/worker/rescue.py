@@ -9,9 +9,10 @@ import os
 import signal
 import time
 
+from queuectl import host
 from queuectl.clock import now_ms
 from queuectl.store.slotlock import is_locked, try_lock
-from queuectl.worker import doorbell, host, slots
+from queuectl.worker import doorbell, slots
 from queuectl.worker.census import Census
 from queuectl.worker.faultpoints import reach
 

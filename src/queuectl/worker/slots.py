@@ -16,8 +16,8 @@ import mmap
 import os
 import struct
 
+from queuectl import host
 from queuectl.records import Record
-from queuectl.worker import host
 
 _MAGIC = b"qslots1\0"
 _HEADER = struct.Struct("<8sQ8x40s40s")

@@ -6,8 +6,9 @@ import os
 import signal
 import time
 
+from queuectl import host
 from queuectl.errors import Refused, WorkerNotFound
-from queuectl.worker import doorbell, host
+from queuectl.worker import doorbell
 from queuectl.worker.rescue import rescue_all
 
 TYPE_CHECKING = False

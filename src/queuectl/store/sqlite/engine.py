@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from operator import itemgetter
 
+from queuectl import host
 from queuectl.errors import Refused, WorkerGone
 from queuectl.model import (
     CANCELLED,
@@ -95,8 +96,8 @@ class Engine(Shared):
                 if not self._anything_to_do(open_queues, want, now):
                     return self._answer(worker_id, [], [], stop, open_queues)
         with self._writing() as counts:
-            stop, queues, host = self._orders(worker_id)
-            refused = self._record(finishes, worker_id, host, counts) if finishes else []
+            stop, queues, host_name = self._orders(worker_id)
+            refused = self._record(finishes, worker_id, host_name, counts) if finishes else []
             for part in output:
                 if self._db.execute(sql("is_current"), (worker_id, part.token)).get:
                     self._keep(part)
@@ -158,7 +159,7 @@ class Engine(Shared):
         return True
 
     def _record(
-        self, finishes: Sequence[Finish], worker_id: str, host: str, counts: _Counted
+        self, finishes: Sequence[Finish], worker_id: str, host_name: str, counts: _Counted
     ) -> list[int]:
         """Record ends of runs; the tokens of those that were stale."""
         updated = self._db.executemany(sql("finish"), [_finish_row(f) for f in finishes])
@@ -170,7 +171,7 @@ class Engine(Shared):
                 fresh[finish.token] = finish
             else:
                 others.append(finish)
-        rows = [_attempt_row(finish, worker_id, host) for finish in fresh.values()]
+        rows = [_attempt_row(finish, worker_id, host_name) for finish in fresh.values()]
         self._db.executemany(sql("add_attempt"), rows)
         anybody_waits = self._db.execute(sql("anybody_waits")).get
         for token, finish in fresh.items():
@@ -342,17 +343,16 @@ class Engine(Shared):
         return found
 
     def lost_workers(self, now: int) -> list[Worker]:  # noqa: ARG002 - no lease here
-        # A worker that lives holds the lock of its slot file; without the file nobody can
-        # ask the lock, but then the worker ends itself (see worker/slots.py).
+        # Without a slot file nobody can ask its lock: then only if there is no such process.
         with self._db.read():
-            return [worker for worker in self._workers() if not worker.alive]
+            return [w for w in self._workers() if not w.alive and not host.is_running(w)]
 
     def rescue(self, worker_id: str, unstarted: Iterable[int] | None, now: int) -> list[str]:
         never_started = frozenset(unstarted or ())
         settled = []
         with self._writing() as counts:
             worker = self._db.execute(sql("worker_orders"), (worker_id,)).fetchone()
-            host = worker[2] if worker else ""
+            host_name = worker[2] if worker else ""
             for row in self._db.execute(sql("held_by"), (worker_id,)).fetchall():
                 token, seq, _queue, attempts, runs, *policy, started_at, cancel, job_id = row
                 if token in never_started:
@@ -362,7 +362,7 @@ class Engine(Shared):
                 outcome = Outcome(kind, now, started_at, error=error)
                 verdict = settle(attempts, RetryPolicy(*policy), outcome, random.random())
                 finish = Finish(token, seq, runs, outcome, verdict)
-                self._record([finish], worker_id, host, counts)
+                self._record([finish], worker_id, host_name, counts)
                 settled.append(job_id)
             self._db.execute(sql("delete_worker"), (worker_id,))
         return settled
@@ -392,11 +392,11 @@ def _finish_row(finish: Finish) -> tuple[Any, ...]:
     )
 
 
-def _attempt_row(finish: Finish, worker_id: str, host: str) -> tuple[Any, ...]:
+def _attempt_row(finish: Finish, worker_id: str, host_name: str) -> tuple[Any, ...]:
     token, seq, attempt, outcome, verdict, _output = finish
     kind, finished_at, started_at, duration, exit_code, signal, error = outcome
     return (
-        token, seq, attempt, worker_id, host, started_at, finished_at, duration, kind,
+        token, seq, attempt, worker_id, host_name, started_at, finished_at, duration, kind,
         verdict.charged, exit_code, signal, error,
     )  # fmt: skip
 

@@ -6,6 +6,10 @@ import os
 import time
 from contextlib import suppress
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from queuectl.model import Worker
+
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
@@ -41,6 +45,15 @@ def stat(pid: int) -> tuple[int, int] | None:
     if len(fields) < 20 or fields[0] in "ZX":
         return None
     return int(fields[19]), int(fields[3])
+
+
+def is_running(worker: Worker) -> bool:
+    """Whether the process that registered as this worker may be alive, as far as this host,
+    boot and pid namespace can tell."""
+    if (worker.boot_id, worker.pid_namespace) != (boot_id(), pid_namespace()):
+        # Another boot of this host is over; of another host or container nothing is known.
+        return worker.host != host_name() or worker.boot_id == boot_id()
+    return start_ticks(worker.pid) == worker.start_ticks
 
 
 def ticks_now() -> int:
