@@ -261,7 +261,8 @@ def test_show_tells_why_where_and_each_run() -> None:
     )
     assert text.startswith("j9  dead  python train.py --seed 9\n")
     assert "why    exit 1: CUDA out of memory (3 of 3 runs used)" in text
-    assert "queue  default   priority 5   tag sweep1   limit 5m00s" in text
+    assert "queue  default   priority 5   tag sweep1   limit 5m" in text
+    assert "retry  3 runs at most, waiting 2s, 4s between" in text
     assert "where  /home/ana/exp   by ana@gpu1" in text
     assert text.count("1m12s  3f2a    exit 1") == 3
     assert "stderr, last lines:\n  Traceback:" in text

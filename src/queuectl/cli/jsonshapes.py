@@ -90,7 +90,7 @@ def metrics_json(metrics: Metrics) -> dict[str, Any]:
         "throughput": throughput_json(metrics),
         "recent": [
             {name: _plain(name, value) for name, value in event.items()}
-            for event in metrics.recent
+            for event in sorted(metrics.recent, key=lambda event: -event.at)
         ],
     }
 

@@ -75,10 +75,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _follow(store: Store, job_id: str, streams: Sequence[int], lines: int | None) -> None:
     """Print what the job's runs say, from the present one on, until the job has ended."""
-    tokens = [run.token for run in store.history(job_id)]
+    job = store.get(job_id)
     # A job that waits for its first start has nothing to say of an earlier life.
-    past = tokens if store.get(job_id).state == PENDING else tokens[:-1]
-    after = past[-1] if past else 0
+    past = job.runs - (job.state != PENDING)
+    tokens = [run.token for run in store.history(job_id) if run.attempt <= past]
+    after = tokens[-1] if tokens else 0
     follower = Follower(store, job_id, after=after, streams=streams, lines=lines)
     said = ""
     for _ in changes(store):

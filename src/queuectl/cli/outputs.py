@@ -119,4 +119,4 @@ def last_lines(pieces: Sequence[Piece], lines: int) -> list[Piece]:
         kept.append(piece if place < 0 else Piece(piece.stream, 0, piece.data[place + 1 :]))
         if not lines:
             break
-    return kept[::-1]
+    return [piece for piece in reversed(kept) if piece.data]

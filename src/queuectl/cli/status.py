@@ -11,7 +11,7 @@ from queuectl.cli.reasons import unserved, unserved_line
 from queuectl.cli.screens.layout import Look
 from queuectl.cli.screens.status import RUNNING_ROWS, render_status
 from queuectl.clock import now_ms
-from queuectl.model import DEAD, PROCESSING, Filter
+from queuectl.model import DEAD, FAILED, PENDING, PROCESSING, Filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # Among the newest dead jobs the ones that died last are looked for, at a fixed cost.
 _DEAD_LOOKED_AT = 50
+_WAITING_LOOKED_AT = 100
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
             out_json(status_json(stats, workers))
         else:
             out("\n".join(_screen(store, stats, workers, Look.of(sys.stdout))))
-        for line in _warnings(stats, workers):
+        for line in _warnings(store, stats, workers):
             note(line)
     return 0
 
@@ -65,13 +66,24 @@ def _screen(store: Store, stats: Stats, workers: Sequence[Worker], look: Look) -
 
 def _whole_screen(store: Store, look: Look) -> list[str]:
     stats, workers = store.stats(), store.workers()
-    warnings = "\n".join(_warnings(stats, workers)).splitlines()
+    warnings = "\n".join(_warnings(store, stats, workers)).splitlines()
     screen = _screen(store, stats, workers, look)
     return [*screen, "", *warnings] if warnings else screen
 
 
-def _warnings(stats: Stats, workers: Sequence[Worker]) -> list[str]:
-    return [unserved_line(queue) for queue in unserved(stats, workers, now_ms())]
+def _warnings(store: Store, stats: Stats, workers: Sequence[Worker]) -> list[str]:
+    now = now_ms()
+    queues = unserved(stats, workers, now)
+    return [unserved_line(queue) for queue in queues if _any_due(store, queue, now)]
+
+
+def _any_due(store: Store, queue: str, now: int) -> bool:
+    """Whether a job of the queue is due; taken for granted among very many."""
+    waiting = Filter(states=(PENDING, FAILED), queue=queue, limit=_WAITING_LOOKED_AT)
+    jobs = store.list_jobs(waiting)
+    if len(jobs) == _WAITING_LOOKED_AT:
+        return True
+    return any(job.due_at is None or job.due_at <= now for job in jobs)
 
 
 def _json(store: Store) -> str:

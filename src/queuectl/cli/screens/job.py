@@ -28,6 +28,7 @@ from queuectl.model import (
     RELEASED,
     TIMEOUT,
 )
+from queuectl.retry import RetryPolicy
 from queuectl.text import block, display_width, one_line, visible
 
 TYPE_CHECKING = False
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 TAIL_LINES = 6
 _RUN_ROWS = 20
 _COMMAND_LINES = 20
+_WAITS_SHOWN = 4
 _RESULT_STYLE = {COMPLETED: GREEN, FAILED: RED, TIMEOUT: RED, LOST: RED, RELEASED: YELLOW}
 
 
@@ -134,20 +136,28 @@ def _why(job: Job, look: Look, now: int, default_limit: float | None) -> str:
 
 
 def _queue(job: Job) -> str:
-    limit = format_duration(job.timeout_seconds) if job.timeout_seconds else "none"
     parts = [visible(job.queue), f"priority {job.priority}"]
     if job.tags:
         parts.append(f"tag{'s' * (len(job.tags) > 1)} {' '.join(map(visible, job.tags))}")
+    limit = _short(job.timeout_seconds) if job.timeout_seconds else "none"
     return "   ".join([*parts, f"limit {limit}"])
 
 
 def _retry(job: Job) -> str:
-    limit = max(1, job.max_retries)
-    if limit == 1:
-        return "1 run, at most once"
-    text = f"{limit} runs at most, waiting {job.backoff_base:g}^n s, up to "
-    text += format_duration(job.backoff_max)
-    return text + (f", jitter {job.backoff_jitter:g}" if job.backoff_jitter else "")
+    """`3 runs at most, after waits of 2s, 4s`."""
+    policy = RetryPolicy(job.max_retries, job.backoff_base, job.backoff_max, job.backoff_jitter)
+    if policy.limit == 1:
+        return "1 run at most"
+    waits = [_short(policy.delay(n, 0)) for n in range(1, min(policy.limit, _WAITS_SHOWN + 1))]
+    more = " …" if policy.limit - 1 > _WAITS_SHOWN else ""
+    jitter = f", and up to {policy.backoff_jitter:.0%} more" if policy.backoff_jitter else ""
+    return f"{policy.limit} runs at most, waiting {', '.join(waits)}{more} between{jitter}"
+
+
+def _short(seconds: float) -> str:
+    """A length as one would type it: `5m`, not `5m00s`."""
+    text = format_duration(seconds) if seconds >= 1 else f"{seconds:g}s"
+    return text.removesuffix("00s") if "m" in text else text.removesuffix("00m")
 
 
 def _times(job: Job, look: Look, now: int) -> str:

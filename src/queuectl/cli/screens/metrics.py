@@ -49,6 +49,6 @@ def _recent(metrics: Metrics, look: Look, now: int) -> list[str]:
             "-" if event.duration is None else format_duration(event.duration),
             one_line(event.error or "", look.width),
         ]
-        for event in metrics.recent
+        for event in sorted(metrics.recent, key=lambda event: -event.at)
     ]
     return table(look, ["AT", "ID", "EVENT", "TOOK", "ERROR"], rows, right=("TOOK",))
