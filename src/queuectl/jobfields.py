@@ -146,7 +146,7 @@ def _in_range(name: str, value: float) -> float:
 
 
 def _after(value: Any) -> tuple[str, ...]:
-    return _texts(value, "after", "ids", _id)
+    return _texts(value, "after", "ids", lambda word: _name(word, "an id in after"))
 
 
 def _tags(value: Any) -> tuple[str, ...]:

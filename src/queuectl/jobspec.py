@@ -238,7 +238,7 @@ def _refuse_doubled(text: str) -> None:
         if len(fields) != len(pairs):
             names = [name for name, _value in pairs]
             twice = next(name for name in names if names.count(name) > 1)
-            raise BadInput(f"{twice} is given twice")
+            raise BadInput(f"{twice if twice.isidentifier() else brief(twice)} is given twice")
         return fields
 
     JSONDecoder(object_pairs_hook=check).decode(text.strip(" \t\r\n"))

@@ -56,11 +56,12 @@ def _fail(failure: QueuectlError, command: str, words: list[str]) -> int:
     from queuectl.cli.context import report
 
     ours = words[: words.index("--")] if "--" in words else words
-    try:
-        sys.stdout.flush()
-        report(failure, as_json="--json" in ours or "--jsonl" in ours)
-    except OSError:
-        pass  # nobody reads stderr: the exit code still tells
+    as_json = "--json" in ours or "--jsonl" in ours
+    for say in (sys.stdout.flush, lambda: report(failure, as_json=as_json)):
+        try:
+            say()
+        except OSError:
+            continue  # nobody reads it: the exit code still tells
     return OWN_FAILURE if command in commands.OWN_CODE else failure.exit_code
 
 

@@ -144,7 +144,7 @@ class Parser(argparse.ArgumentParser):
         if message.startswith(required):
             raise BadInput(f"{message.removeprefix(required)} is missing", hint)
         if message.startswith(extra):
-            word = message.removeprefix(extra)
+            word = message.removeprefix(extra).removeprefix("-- ")
             raise BadInput(f"{self.prog} does not know what to do with {word}", hint)
         raise BadInput(message.removeprefix("argument "), f"{self.prog} --help")
 

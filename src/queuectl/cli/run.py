@@ -71,7 +71,7 @@ def _follow(store: Store, job_id: str, signals: _Signals, *, keep: bool) -> int:
     follower = Follower(store, job_id)
     asked = False
     try:
-        for _ in changes(store):
+        for _ in changes(store, wake=lambda: signals.caught):
             job = follower.look()
             if job.state in ENDED:
                 break

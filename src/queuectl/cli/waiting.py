@@ -9,7 +9,7 @@ from queuectl.model import CANCELLED, COMPLETED, FAILED, PENDING, TIMEOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from queuectl.model import Job
     from queuectl.store.base import Store
@@ -19,9 +19,11 @@ _LONGEST = 0.05
 _LOOK_ANYWAY = 1.0
 
 
-def changes(store: Store, until: float | None = None) -> Iterator[None]:
-    """Now, then whenever something may have changed, and once a second; to the moment `until`
-    of the monotonic clock, or without end."""
+def changes(
+    store: Store, until: float | None = None, wake: Callable[[], object] = int
+) -> Iterator[None]:
+    """Now, then whenever something may have changed or `wake` says so, and once a second; to
+    the moment `until` of the monotonic clock, or without end."""
     pause = _SHORTEST
     while True:
         mark, looked = store.change_mark(), time.monotonic()
@@ -32,7 +34,7 @@ def changes(store: Store, until: float | None = None) -> Iterator[None]:
                 return
             time.sleep(pause if until is None else min(pause, until - now))
             pause = min(pause * 1.5, _LONGEST)
-            if store.change_mark() != mark or now - looked > _LOOK_ANYWAY:
+            if wake() or store.change_mark() != mark or now - looked > _LOOK_ANYWAY:
                 break
 
 

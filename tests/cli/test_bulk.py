@@ -1,0 +1,169 @@
+"""cancel, retry, delete and purge: by ids or filters, all that can be, and the rest named."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from conftest import Cli, until
+
+
+def states(cli: Cli) -> dict[str, str]:
+    return {job["id"]: job["state"] for job in json.loads(cli.ok("list", "--json"))}
+
+
+@pytest.fixture(scope="module")
+def mixed_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`done` completed, `gone` dead, `off` cancelled, `wait` pending."""
+    folder = tmp_path_factory.mktemp("mixed")
+    cli = Cli(folder / "home", folder)
+    cli.ok("enqueue", "true", "--id", "done", "--tag", "x")
+    cli.ok("enqueue", "exit 1", "--id", "gone", "--max-retries", "1", "--queue", "gpu")
+    cli.drain()
+    cli.ok("enqueue", "true", "--id", "off")
+    cli.ok("cancel", "off")
+    cli.ok("enqueue", "true", "--id", "wait", "--delay", "1h")
+    return cli.home
+
+
+@pytest.fixture
+def mixed(cli: Cli, mixed_home: Path) -> Cli:
+    """A copy of those jobs for each test."""
+    shutil.copytree(mixed_home, cli.home)
+    return cli
+
+
+@pytest.mark.parametrize("verb", ["cancel", "retry", "delete", "purge"])
+def test_neither_ids_nor_filters_is_refused(mixed: Cli, verb: str) -> None:
+    result = mixed(verb)
+    assert result.code == 2
+    assert "which jobs" in result.err
+    assert len(states(mixed)) == 4
+
+
+@pytest.mark.parametrize("verb", ["cancel", "retry", "delete", "purge"])
+def test_an_unknown_id_refuses_all(mixed: Cli, verb: str) -> None:
+    before = states(mixed)
+    result = mixed(verb, "wait", "gone", "nope")
+    assert (result.code, result.out) == (3, "")
+    assert "'nope'" in result.err
+    assert states(mixed) == before
+
+
+@pytest.mark.parametrize("verb", ["cancel", "retry", "delete", "purge"])
+def test_a_dry_run_lists_and_changes_nothing(mixed: Cli, verb: str) -> None:
+    before = states(mixed)
+    result = mixed(verb, "gone", "wait", "--dry-run")
+    assert "would " in result.out or "already" in result.out
+    mixed(verb, "--queue", "gpu", "--dry-run")
+    mixed("purge", "--older-than", "0", "--dry-run")
+    assert states(mixed) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "after"),
+    [
+        (["cancel", "wait"], 0, {"wait": "cancelled"}),
+        (["cancel", "off"], 0, {}),
+        (["cancel", "done", "wait"], 4, {"wait": "cancelled"}),
+        (["cancel", "--state", "pending"], 0, {"wait": "cancelled"}),
+        (["cancel", "--queue", "default"], 0, {"wait": "cancelled"}),
+        (["cancel", "--queue", "none"], 0, {}),
+        (["retry", "gone"], 0, {"gone": "pending"}),
+        (["retry", "off", "wait"], 0, {"off": "pending"}),
+        (["retry", "done", "gone"], 4, {"gone": "pending"}),
+        (["retry", "--again", "done"], 0, {"done": "pending"}),
+        (["retry", "--state", "dead,cancelled"], 0, {"gone": "pending", "off": "pending"}),
+        (["delete", "done", "wait"], 0, {"done": None, "wait": None}),
+        (["delete", "--tag", "x"], 0, {"done": None}),
+        (["delete", "--since", "1h"], 0, dict.fromkeys(("done", "gone", "off", "wait"))),
+        (["purge", "done", "wait"], 4, {"done": None}),
+        (["purge", "--state", "dead"], 0, {"gone": None}),
+        (["purge", "--limit", "all"], 0, {"done": None, "gone": None, "off": None}),
+        (["purge", "--older-than", "1h"], 0, {}),
+        (["purge", "--older-than", "0"], 0, {"done": None, "gone": None, "off": None}),
+        (["purge", "--state", "pending"], 2, {}),
+        (["purge", "--older-than", "1h", "done"], 2, {}),
+        (["delete", "done", "--state", "dead"], 2, {}),
+        (["dlq", "retry", "gone"], 0, {"gone": "pending"}),
+        (["dlq", "retry", "off"], 4, {}),
+        (["dlq", "retry", "gone", "done"], 4, {"gone": "pending"}),
+        (["dlq", "retry", "nope"], 3, {}),
+        (["dlq", "retry"], 2, {}),
+        (["dlq", "retry", "--all"], 0, {"gone": "pending"}),
+        (["dlq", "retry", "--all", "gone"], 2, {}),
+        (["dlq", "purge", "--all"], 0, {"gone": None}),
+        (["dlq", "purge", "done"], 4, {}),
+        (["dlq", "purge"], 2, {}),
+    ],
+)
+def test_what_each_verb_does_to_each_state(
+    mixed: Cli, words: list[str], code: int, after: dict[str, str | None]
+) -> None:
+    expected = states(mixed) | after
+    result = mixed(*words)
+    assert result.code == code
+    assert states(mixed) == {name: state for name, state in expected.items() if state}
+    if code == 4:
+        assert "skipped" in result.err
+
+
+def test_json_names_what_was_done_to_each(mixed: Cli) -> None:
+    result = mixed("cancel", "wait", "off", "done", "--json")
+    assert result.code == 4
+    assert result.json == [
+        {"id": "wait", "state": "pending", "result": "done"},
+        {"id": "off", "state": "cancelled", "result": "already"},
+        {"id": "done", "state": "completed", "result": "refused"},
+    ]
+
+
+def test_a_revived_job_has_all_its_runs_again(mixed: Cli) -> None:
+    mixed.ok("dlq", "retry", "gone")
+    job = mixed.job("gone")
+    assert (job["attempts"], len(job["history"])) == (0, 1)
+
+
+def test_cancel_returns_when_a_running_job_is_dead(worker: Cli) -> None:
+    worker.ok("enqueue", "echo $$ > pid; exec sleep 60")
+    worker.wait_for("j1", "processing")
+    file = worker.work / "pid"
+    pid = until(lambda: file.exists() and file.read_text().strip())
+    assert worker.ok("cancel", "j1") == "j1 cancelled (was processing)"
+    assert not Path(f"/proc/{pid}").exists()
+    assert worker.job("j1")["state"] == "cancelled"
+
+
+def test_a_running_job_is_not_deleted(worker: Cli) -> None:
+    worker.ok("enqueue", "sleep 60")
+    worker.wait_for("j1", "processing")
+    result = worker("delete", "j1")
+    assert (result.code, result.err) == (4, "j1 is processing: skipped\n")
+
+
+def test_cancel_of_a_job_whose_worker_was_killed_does_not_wait_for_ever(cli: Cli) -> None:
+    cli.ok("enqueue", "sleep 60")
+    supervisor = cli.start("worker", "start")
+    cli.wait_for("j1", "processing")
+    pid = json.loads(cli.ok("worker", "list", "--json"))[0]["pid"]
+    supervisor.kill()
+    os.kill(pid, 9)
+    assert cli("cancel", "j1").code == 0
+    assert cli.job("j1")["state"] == "cancelled"
+
+
+def test_the_dlq_is_every_dead_job(mixed: Cli) -> None:
+    assert [job["id"] for job in json.loads(mixed.ok("dlq", "list", "--json"))] == ["gone"]
+    text = mixed.ok("dlq", "list")
+    assert "gone" in text
+    assert "exit 1" in text
+    assert "done" not in text
+    assert "gone" in mixed.ok("dlq", "show", "gone")
+    result = mixed("dlq", "show", "done")
+    assert (result.code, result.out) == (4, "")
+    assert mixed("dlq", "show", "nope").code == 3
+    assert mixed("dlq", "list", "--state", "failed").code == 2

@@ -1,0 +1,150 @@
+"""`enqueue --file`: many jobs, all or nothing, or as they arrive."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from conftest import Cli, until
+
+MIXED = """\
+{"id": "a", "command": "echo a", "priority": 9}
+# a comment
+
+echo b; echo c
+  [ -e / ] && echo d
+{"command": ["ls", "-l"], "after": ["a"]}
+"""
+
+
+def jobs(cli: Cli) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(cli.ok("list", "--json"))
+    return found[::-1]
+
+
+def test_json_and_shell_lines_may_be_mixed(cli: Cli) -> None:
+    (cli.work / "jobs").write_text(MIXED)
+    result = cli("enqueue", "--file", "jobs", "--tag", "night")
+    assert (result.code, result.out) == (0, "4 jobs enqueued: a … j4\n")
+    assert [job["command"] for job in jobs(cli)] == [
+        "echo a",
+        "echo b; echo c",
+        "[ -e / ] && echo d",
+        ["ls", "-l"],
+    ]
+    assert all(job["tags"] == ["night"] for job in jobs(cli))
+
+
+def test_standard_input_is_a_file_named_dash(cli: Cli) -> None:
+    assert cli.ok("enqueue", "--file", "-", input="true") == "1 job enqueued: j1"
+    assert cli("enqueue", "--file", "-", "--json", input="true\ntrue\n").json == {
+        "enqueued": 2,
+        "skipped": 0,
+    }
+
+
+def test_an_empty_file_is_no_jobs(cli: Cli) -> None:
+    assert cli.ok("enqueue", "--file", "-", input="\n# nothing\n") == "0 jobs enqueued"
+
+
+def test_windows_line_ends_and_a_byte_order_mark_are_passed_over(cli: Cli) -> None:
+    cli.ok("enqueue", "--file", "-", input=b'\xef\xbb\xbf{"command":"a"}\r\necho b\r\n')
+    assert [job["command"] for job in jobs(cli)] == ["a", "echo b"]
+
+
+BAD_LINES = [
+    ('{"command":"x","priority":11}', 2, "priority is 1 to 10"),
+    ("{nope", 2, "not JSON"),
+    ('{"command":"x","id":"good"}', 2, "stands in line 1 too"),
+    ('{"command":"x","id":"taken"}', 4, "taken exists already"),
+    ('{"command":"x","after":["nope"]}', 3, "no job 'nope'"),
+    ("x" * 131_072, 2, "131,071"),
+]
+
+
+@pytest.mark.parametrize(("line", "code", "says"), BAD_LINES)
+def test_one_bad_line_refuses_the_whole_file(cli: Cli, line: str, code: int, says: str) -> None:
+    cli.ok("enqueue", "true", "--id", "taken")
+    text = '{"command":"true","id":"good"}\n' + "true\n" * 5 + line + "\ntrue\n"
+    result = cli("enqueue", "--file", "-", input=text)
+    assert (result.code, result.out) == (code, "")
+    assert result.err.startswith("queuectl: line 7: ")
+    assert says in result.err
+    assert "nothing was enqueued" in result.err
+    assert len(jobs(cli)) == 1
+
+
+def test_bad_lines_can_be_left_out_and_are_named(cli: Cli) -> None:
+    cli.ok("enqueue", "true", "--id", "taken")
+    lines = ['{"command":"true","id":"good"}', *[line for line, _code, _says in BAD_LINES]]
+    lines += ['{"command":"x","after":["good"]}']
+    text = "\n".join(lines).encode() + b"\n\xff\xfe\n"
+    result = cli("enqueue", "--file", "-", "--skip-bad", input=text)
+    assert (result.code, result.out) == (0, "2 jobs enqueued: good … j3\n")
+    for number, (_line, _code, says) in enumerate(BAD_LINES, 2):
+        assert any(
+            named.startswith(f"line {number}: ") and says in named
+            for named in result.err.splitlines()
+        )
+    assert "line 9: this is not valid UTF-8" in result.err
+    assert "7 bad lines left out" in result.err
+
+
+def test_jobs_that_wait_for_a_line_left_out_are_left_out(cli: Cli) -> None:
+    text = '{"id":"a","command":""}\n{"id":"b","command":"x","after":["a"]}\n'
+    text += '{"id":"c","command":"x","after":["b"]}\ntrue\n'
+    result = cli("enqueue", "--file", "-", "--skip-bad", "--json", input=text)
+    assert result.json == {"enqueued": 1, "skipped": 3}
+
+
+def test_options_hold_for_every_line_and_may_not_be_given_again(cli: Cli) -> None:
+    text = '{"command":"x","priority":3}\n'
+    result = cli("enqueue", "--file", "-", "--priority", "5", input=text)
+    assert result.code == 2
+    assert "line 1: priority is given twice: in the job and as --priority" in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--file", "-", "true"], "can't both be given"),
+        (["--file", "-", "--id", "x"], "--id names one job"),
+        (["--file", "missing"], "missing: No such file"),
+        (["--file", "."], "Is a directory"),
+    ],
+)
+def test_what_makes_no_sense_with_a_file_is_refused(
+    cli: Cli, words: list[str], says: str
+) -> None:
+    result = cli("enqueue", *words)
+    assert result.code == 2
+    assert says in result.err
+
+
+def test_a_stream_is_accepted_as_it_arrives(cli: Cli) -> None:
+    process = cli.start("enqueue", "--file", "-", "--stream", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write("echo one\necho unfini")
+    process.stdin.flush()
+    until(lambda: [job["command"] for job in jobs(cli)] == ["echo one"])
+    process.stdin.write("shed\n")
+    process.stdin.flush()
+    until(lambda: [job["command"] for job in jobs(cli)] == ["echo one", "echo unfinished"])
+    out, _err = process.communicate(timeout=20)
+    assert out == "2 jobs enqueued: j1 … j2\n"
+
+
+def test_a_bad_line_in_a_stream_ends_it_and_tells_what_was_accepted(cli: Cli) -> None:
+    result = cli("enqueue", "--file", "-", "--stream", input="a\nb\n{\nc\n")
+    assert result.code == 2
+    assert result.err.startswith("queuectl: line 3: ")
+    assert len(jobs(cli)) == 2
+
+
+def test_many_lines_are_one_quick_transaction(cli: Cli) -> None:
+    lines = "".join(f'{{"command":"echo {n}"}}\n' for n in range(20_000))
+    assert cli("enqueue", "--file", "-", "--json", input=lines).json["enqueued"] == 20_000
+    assert json.loads(cli.ok("status", "--json"))["pending"] == 20_000

@@ -1,0 +1,245 @@
+"""The frame: help, global options, mistyped words, errors, and what is imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import Cli
+from queuectl import __version__
+from queuectl.cli.commands import COMMANDS, HIDDEN, WELCOME
+from queuectl.cli.main import command_line
+
+VERBS = [name for name in COMMANDS if name not in HIDDEN]
+
+
+def test_alone_it_says_how_to_begin_and_opens_no_store(cli: Cli) -> None:
+    result = cli()
+    assert (result.code, result.out, result.err) == (0, WELCOME + "\n", "")
+    assert len([line for line in WELCOME.splitlines() if line.startswith("  queuectl")]) == 5
+    assert not cli.home.exists()
+
+
+def test_help_lists_every_command_and_opens_no_store(cli: Cli) -> None:
+    text = cli.ok("--help")
+    for name in VERBS:
+        assert f"\n  {name} " in text
+    assert "web" not in text
+    assert not cli.home.exists()
+
+
+def test_help_of_a_group_lists_its_commands(cli: Cli) -> None:
+    text = cli.ok("dlq", "--help")
+    assert "dlq retry" in text
+    assert "enqueue" not in text
+    group = cli("dlq")
+    assert (group.code, group.out) == (2, "")
+    assert "dlq retry" in group.err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_command_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line([*verb.split(), "--help"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"usage: queuectl {verb} [options]")
+    assert shown.err == ""
+    assert max(map(len, shown.out.splitlines())) <= 96
+
+
+@pytest.mark.parametrize(
+    "words", [["--version"], ["status", "--version"], ["show", "--version"]]
+)
+def test_the_version_is_told_anywhere(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line(words) == 0
+    assert capsys.readouterr().out == f"queuectl {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--db", "DB", "enqueue", "true"],
+        ["--db=DB", "enqueue", "true"],
+        ["enqueue", "--db", "DB", "true"],
+        ["enqueue", "true", "--db", "DB"],
+        ["enqueue", "true", "--db=DB"],
+        ["--db", "/not/this", "enqueue", "true", "--db", "DB"],
+        ["enqueue", "--db", "DB", "--", "true"],
+        ["config", "--db", "DB", "list"],
+        ["--db", "DB", "config", "set", "max-retries", "5"],
+        ["config", "set", "max-retries", "5", "--db", "DB"],
+        ["--db", "sqlite:///DB", "status"],
+    ],
+)
+def test_the_store_is_named_before_or_after_the_command(
+    cli: Cli, tmp_path: Path, words: list[str]
+) -> None:
+    path = str(tmp_path / "other.db")
+    cli.ok(*[word.replace("DB", path) for word in words])
+    assert Path(path).exists()
+    assert not (cli.home / "queue.db").exists()
+
+
+def test_the_store_is_named_by_the_environment(cli: Cli, tmp_path: Path) -> None:
+    cli.ok("init-db", env={"QUEUECTL_DB": str(tmp_path / "env.db")})
+    assert (tmp_path / "env.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says", "hint"),
+    [
+        (["enqeue", "true"], "there is no command 'enqeue'", "did you mean queuectl enqueue?"),
+        (["dlq", "lst"], "there is no command 'dlq lst'", "did you mean queuectl dlq list?"),
+        (["zzz"], "there is no command 'zzz'", "try: queuectl --help"),
+        (["status", "--jsn"], "there is no option --jsn", "did you mean --json?"),
+        (["list", "--lim", "5"], "there is no option --lim", "did you mean --limit?"),
+        (["--verison"], "there is no option --verison before", "did you mean --version?"),
+        (["enqueue", "--priorty", "3", "x"], "no option --priorty", "did you mean --priority?"),
+        (["enqueue", "x", "--priorty", "3"], "no option --priorty", "did you mean --priority?"),
+        (["show"], "ID is missing", "try: queuectl show [options] ID"),
+        (["show", "a", "b"], "does not know what to do with b", "queuectl show [options] ID"),
+        (["list", "--queue"], "--queue needs a value", "try: queuectl list --help"),
+        (["list", "--queue", "--tag"], "--queue needs a value", ""),
+        (["list", "--json=yes"], "--json takes no value", ""),
+        (["list", "--queue", "a", "--queue", "b"], "--queue is given twice", ""),
+        (["list", "--state", "daed"], "there is no state 'daed'", "did you mean dead?"),
+        (["list", "--limit", "-1"], "--limit takes 0 or more, not -1", ""),
+        (["list", "--since", "soon"], "--since is no length of time and no time", "2h"),
+        (["worker", "start", "--count", "0"], "--count takes 1 to 1000, not 0", ""),
+        (["worker", "start", "--count", "x"], "--count takes a whole number", ""),
+        (["--db"], "--db needs a value", ""),
+        (["--db", "mysql://x", "status"], "mysql://", ""),
+    ],
+)
+def test_what_was_mistyped_gets_one_clear_line(
+    cli: Cli, words: list[str], says: str, hint: str
+) -> None:
+    result = cli(*words)
+    assert (result.code, result.out) == (2, "")
+    first, *rest = result.err.splitlines()
+    assert first.startswith("queuectl: ")
+    assert says in first
+    assert len(rest) <= 1
+    assert hint in "".join(rest)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "name"),
+    [
+        (["show", "nope", "--json"], 3, "job_not_found"),
+        (["status", "--json", "--nope"], 2, "bad_input"),
+        (["--db", "/proc/x/y.db", "status", "--json"], 5, "store_unavailable"),
+    ],
+)
+def test_under_json_an_error_is_json_on_stderr(
+    cli: Cli, words: list[str], code: int, name: str
+) -> None:
+    result = cli(*words)
+    assert (result.code, result.out) == (code, "")
+    error = json.loads(result.err)["error"]
+    assert error["code"] == name
+    assert set(error) == {"code", "message", "hint"}
+
+
+def test_json_within_a_command_is_not_ours(cli: Cli) -> None:
+    result = cli("enqueue", "--prority", "3", "--", "tool", "--json")
+    assert result.err.startswith("queuectl: ")
+
+
+def test_an_error_can_not_steer_the_terminal(cli: Cli) -> None:
+    result = cli("show", "a\x1b[2Jb")
+    assert result.code == 3
+    assert "\x1b" not in result.err
+
+
+def test_a_reader_that_leaves_early_is_no_error(cli: Cli) -> None:
+    cli.ok("enqueue", "--file", "-", input="true\n" * 5_000)
+    process = cli.start("list", "--limit", "all")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(20) == 141
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+
+
+def test_a_full_disk_behind_stdout_is_told(cli: Cli) -> None:
+    process = cli.start("config", "list", stdout=os.open("/dev/full", os.O_WRONLY))
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 125
+    assert err == "queuectl: No space left on device\n"
+
+
+def test_closed_standard_streams_are_no_trap(cli: Cli) -> None:
+    line = f"exec {sys.executable} -m queuectl enqueue true <&- >&- 2>&-"
+    ended = subprocess.run(["sh", "-c", line], env=cli.env, cwd=cli.work, check=False)
+    assert ended.returncode == 0
+    assert cli.job("j1")["command"] == "true"
+
+
+def test_no_locale_makes_printing_fail(cli: Cli) -> None:
+    cli.ok("enqueue", "echo é")
+    poor = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    assert "echo \\xe9" in cli.ok("list", env=poor)
+
+
+# The modules that cost most (DESIGN, Dependencies); what these import comes with them.
+TOO_DEAR = {
+    "asyncio",
+    "dataclasses",
+    "importlib.metadata",
+    "inspect",
+    "logging",
+    "pathlib",
+    "psutil",
+    "rich",
+    "shutil",
+    "socket",
+    "subprocess",
+    "tempfile",
+    "typing",
+    "datetime",
+    "difflib",
+}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        [],
+        ["enqueue", "true"],
+        ["enqueue", '{"command":"true","priority":3}'],
+        ["enqueue", "--", "ls", "-l"],
+        ["status"],
+        ["status", "--json"],
+        ["list"],
+        ["list", "--json"],
+    ],
+)
+def test_only_what_is_needed_is_imported(cli: Cli, words: list[str]) -> None:
+    code = (
+        "import sys; before = set(sys.modules); from queuectl.cli.main import command_line;"
+        f"command_line({words!r}); print(*set(sys.modules) - before, file=sys.stderr)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        env={**cli.env, "PYTHONPATH": os.pathsep.join(sys.path)},
+        cwd=cli.work,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(ended.stderr.splitlines()[-1].split())
+    assert not loaded & TOO_DEAR
+    if words in ([], ["--help"]):
+        assert "apsw" not in loaded
+        assert "argparse" not in loaded
+    verbs = {name.split()[0].replace("-", "_") for name in COMMANDS}
+    assert len(loaded & {f"queuectl.cli.{verb}" for verb in verbs}) <= 1

@@ -1,0 +1,143 @@
+"""config, queue, init-db and completion."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Cli
+from queuectl.config import KEYS
+
+
+def queue(cli: Cli, name: str) -> dict[str, Any]:
+    shown = json.loads(cli.ok("queue", "list", "--json"))
+    found: dict[str, Any] = {queue["name"]: queue for queue in shown}[name]
+    return found
+
+
+def test_init_db_makes_the_store_and_may_be_repeated(cli: Cli) -> None:
+    assert str(cli.home / "queue.db") in cli.ok("init-db")
+    cli.ok("enqueue", "true")
+    cli.ok("init-db")
+    assert cli.job("j1")["state"] == "pending"
+    assert cli.home.stat().st_mode & 0o777 == 0o700
+    assert (cli.home / "queue.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_get_without_a_key_is_list(cli: Cli) -> None:
+    assert cli.ok("config", "get") == cli.ok("config", "list")
+    assert set(json.loads(cli.ok("config", "list", "--json"))) == set(KEYS)
+
+
+def test_a_setting_is_the_same_by_both_spellings_and_for_all_who_share_the_store(
+    cli: Cli,
+) -> None:
+    assert cli.ok("config", "get", "max-retries") == "3"
+    cli.ok("config", "set", "max-retries", "5")
+    assert cli.ok("config", "get", "max_retries") == "5"
+    cli.ok("config", "set", "max_retries", "4")
+    assert json.loads(cli.ok("config", "get", "max-retries", "--json")) == 4
+    assert "(default 3)" in cli.ok("config", "list")
+    cli.ok("config", "unset", "max-retries")
+    assert cli.ok("config", "get", "max-retries") == "3"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["get", "max-retrys"], 3, "did you mean max_retries?"),
+        (["set", "nope", "1"], 3, "no config key 'nope'"),
+        (["unset", "nope"], 3, "no config key"),
+        (["set", "max-retries", "many"], 2, "max_retries is a whole number"),
+        (["set", "backoff-base", "-1"], 2, "backoff_base takes 0 to 86400"),
+        (["set", "max-retries"], 2, "VALUE is missing"),
+    ],
+)
+def test_unknown_keys_and_bad_values_are_refused(
+    cli: Cli, words: list[str], code: int, says: str
+) -> None:
+    result = cli("config", *words)
+    assert (result.code, result.out) == (code, "")
+    assert says in result.err
+
+
+def test_a_paused_queue_starts_nothing_until_it_is_resumed(cli: Cli) -> None:
+    cli.ok("enqueue", "true", "--queue", "night")
+    cli.ok("queue", "pause", "night")
+    cli.drain()
+    assert cli.job("j1")["state"] == "pending"
+    assert queue(cli, "night")["paused"]
+    assert not queue(cli, "default")["paused"]
+    cli.ok("queue", "resume", "night")
+    cli.drain()
+    assert cli.job("j1")["state"] == "completed"
+
+
+def test_a_queue_can_be_limited(cli: Cli) -> None:
+    cli.ok("queue", "limit", "gpu", "2")
+    assert queue(cli, "gpu")["limit"] == 2
+    assert cli.ok("queue", "limit", "gpu", "0") == "gpu has no limit"
+    assert queue(cli, "gpu")["limit"] is None
+
+
+def test_an_unknown_queue_is_told(cli: Cli) -> None:
+    cli.ok("enqueue", "true", "--queue", "night")
+    result = cli("queue", "resume", "nigth")
+    assert result.code == 3
+    assert "did you mean night?" in result.err
+    assert "new queue" in cli("queue", "pause", "nigth").err
+    assert cli("queue", "pause", "a b").code == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script_that_its_shell_can_read(cli: Cli, shell: str) -> None:
+    script = cli.ok("completion", shell)
+    for word in ("enqueue", "max-retries", "processing"):
+        assert word in script
+    assert not cli.home.exists()
+    if shutil.which(shell):
+        subprocess.run([shell, "-n"], input=script, text=True, check=True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["queuectl", "enq"], {"enqueue"}),
+        (["queuectl", "dlq", ""], {"list", "show", "retry", "purge"}),
+        (["queuectl", "dlq", "re"], {"retry"}),
+        (["queuectl", "--db", "x.db", "dlq", "re"], {"retry"}),
+        (["queuectl", "list", "--st"], {"--state"}),
+        (["queuectl", "list", "--state", "d"], {"dead"}),
+        (["queuectl", "show", ""], {"j1", "other"}),
+        (["queuectl", "show", "o"], {"other"}),
+        (["queuectl", "config", "get", "max"], {"max_retries"}),
+        (["queuectl", "queue", "pause", ""], {"default"}),
+        (["queuectl", "logs", "--stream", ""], {"stdout", "stderr"}),
+        (["queuectl", "completion", "b"], {"bash"}),
+        (["queuectl", "worker", "st"], {"start", "stop"}),
+    ],
+)
+def test_bash_completes_commands_options_states_and_ids(
+    cli: Cli, typed: list[str], expected: set[str]
+) -> None:
+    cli.ok("enqueue", "true")
+    cli.ok("enqueue", "true", "--id", "other")
+    words = " ".join(f"'{word}'" for word in typed)
+    asking = f"COMP_WORDS=({words}); COMP_CWORD={len(typed) - 1}; _queuectl"
+    script = f"{cli.ok('completion', 'bash')}\n{asking}\nprintf '%s\\n' \"${{COMPREPLY[@]}}\""
+    shell = subprocess.run(
+        ["bash", "--norc"],
+        input=script,
+        env={**cli.env, "PATH": f"{Path(sys.executable).parent}:{cli.env['PATH']}"},
+        cwd=cli.work,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(shell.stdout.split()) == expected

@@ -1,0 +1,123 @@
+"""`wait`: its exit code is the job's."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from conftest import Cli
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("true", 0),
+        ("exit 3", 3),
+        ("kill -9 $$", 137),
+        ("kill -TERM $$", 143),
+        ("/no/such", 127),
+    ],
+)
+def test_the_code_is_the_jobs_own(cli: Cli, command: str, code: int) -> None:
+    cli.ok("enqueue", command, "--max-retries", "1")
+    cli.drain()
+    assert cli("wait", "j1").code == code
+
+
+def test_a_time_limit_is_its_signal(cli: Cli) -> None:
+    cli.ok("enqueue", "sleep 60", "--max-retries", "1", "--timeout", "0.1")
+    cli.ok("enqueue", "trap 'exit 0' TERM; sleep 60", "--max-retries", "1", "--timeout", "0.1")
+    cli.drain()
+    assert cli("wait", "j1").code == 128 + signal.SIGTERM
+    assert cli("wait", "j2").code == 128 + signal.SIGTERM
+
+
+def test_it_waits_until_the_job_has_ended(worker: Cli) -> None:
+    worker.ok("enqueue", "while [ ! -e go ]; do sleep 0.02; done; exit 5", "--max-retries", "1")
+    process = worker.start("wait", "j1")
+    worker.wait_for("j1", "processing")
+    assert process.poll() is None
+    (worker.work / "go").touch()
+    assert process.wait(20) == 5
+
+
+def test_a_failed_job_that_runs_again_has_not_ended(cli: Cli) -> None:
+    cli.ok("enqueue", "exit 1", "--backoff-base", "3600")
+    cli.start("worker", "start")
+    cli.wait_for("j1", "failed")
+    assert cli("wait", "j1", "--timeout", "0").code == 124
+
+
+def test_several_jobs_are_0_if_all_completed_else_1(cli: Cli) -> None:
+    for command in ("true", "true", "exit 7"):
+        cli.ok("enqueue", command, "--max-retries", "1")
+    cli.drain()
+    assert cli("wait", "j1", "j2").code == 0
+    result = cli("wait", "j1", "j3")
+    assert result.code == 1
+    assert result.err == "j3 is dead: exit 7\n"
+
+
+def test_any_ends_with_the_first(worker: Cli) -> None:
+    worker.ok("enqueue", "exit 3", "--max-retries", "1")
+    worker.ok("enqueue", "true", "--delay", "1h")
+    result = worker("wait", "--any", "j2", "j1")
+    assert (result.code, result.out) == (3, "j1\n")
+
+
+def test_a_timeout_of_0_looks_once(cli: Cli) -> None:
+    cli.ok("enqueue", "true")
+    assert cli("wait", "j1", "--timeout", "0").code == 124
+    cli.drain()
+    assert cli("wait", "j1", "--timeout", "0").code == 0
+
+
+def test_waiting_can_time_out(cli: Cli) -> None:
+    cli.ok("enqueue", "true")
+    result = cli("wait", "j1", "--timeout", "0.1")
+    assert (result.code, result.out) == (124, "")
+
+
+def test_a_cancelled_job_and_its_own_failures_are_125(cli: Cli) -> None:
+    cli.ok("enqueue", "true")
+    cli.ok("cancel", "j1")
+    assert cli("wait", "j1").code == 125
+    assert cli("wait", "nope").code == 125
+    assert cli("wait").code == 125
+    assert cli("wait", "j1", "--timeout", "-1").code == 125
+
+
+def test_a_job_that_is_deleted_meanwhile_is_125(cli: Cli) -> None:
+    cli.ok("enqueue", "true")
+    process = cli.start("wait", "j1")
+    assert process.stderr is not None
+    process.stderr.readline()
+    cli.ok("delete", "j1")
+    assert process.wait(20) == 125
+
+
+def test_it_says_at_once_why_it_may_wait_for_ever(cli: Cli) -> None:
+    cli.ok("enqueue", "true", "--queue", "gpu")
+    cli.ok("queue", "pause", "gpu")
+    err = cli("wait", "j1", "--timeout", "0.1").err
+    assert "no worker serves the queue gpu" in err
+    assert "queuectl worker start --detach --queue gpu" in err
+    assert "queuectl queue resume gpu" in err
+
+
+def test_json_is_the_job_or_the_jobs(cli: Cli) -> None:
+    cli.ok("enqueue", "true")
+    cli.ok("enqueue", "true")
+    cli.drain()
+    assert cli("wait", "j1", "--json").json["state"] == "completed"
+    assert [job["id"] for job in cli("wait", "j1", "j2", "--json").json] == ["j1", "j2"]
+
+
+def test_ctrl_c_is_130(cli: Cli) -> None:
+    cli.ok("enqueue", "true")
+    process = cli.start("wait", "j1")
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
