@@ -1,0 +1,56 @@
+"""From the commit of an enqueue to the job's first words, an idle worker waiting.
+
+The job writes a byte into a FIFO that the benchmark reads. Beside it the benchmark starts
+the same command itself with posix_spawn. Both are counted from the same point (the commit
+has returned; the call to posix_spawn begins) to the byte.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from bench.home import Home, shell_job
+from bench.measure import median, number, quantile
+from queuectl.clock import now_ms
+from queuectl.worker.doorbell import ring
+
+if TYPE_CHECKING:
+    from bench.measure import Row
+
+_ROUNDS = 200
+
+
+def run_all() -> list[Row]:
+    """The rows."""
+    bare, ours = [], []
+    with Home() as home, home.workers(1), home.store() as store:
+        path = os.path.join(home.path, "fifo")
+        os.mkfifo(path)
+        fifo = os.open(path, os.O_RDWR)
+        command = f"echo >{path}"
+        job = shell_job(command, home.path)
+        for _ in range(_ROUNDS + 10):
+            time.sleep(0.06)
+            began = time.perf_counter()
+            pid = os.posix_spawn("/bin/sh", ["sh", "-c", command], home.env)
+            os.read(fifo, 1)
+            bare.append(time.perf_counter() - began)
+            os.waitpid(pid, 0)
+            time.sleep(0.06)
+            store.enqueue([job], now_ms())
+            began = time.perf_counter()
+            ring(store.uid)
+            os.read(fifo, 1)
+            ours.append(time.perf_counter() - began)
+        os.close(fifo)
+    bare, ours = bare[10:], ours[10:]
+    rows = []
+    for what, most, theirs, mine in (
+        ("p50", 1.8, median(bare), median(ours)),
+        ("p95", 4.0, quantile(bare, 0.95), quantile(ours, 0.95)),
+    ):
+        beside = f"posix_spawn {theirs * 1000:.2f} ms, queuectl {mine * 1000:.2f} ms"
+        rows.append(number(f"pick-up, {what}", mine / theirs, most=most, beside=beside))
+    return rows
