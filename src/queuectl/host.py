@@ -37,14 +37,15 @@ def start_ticks(pid: int) -> int | None:
     return found[0] if found else None
 
 
-def stat(pid: int) -> tuple[int, int] | None:
-    """(start in ticks since boot, session id) of a living process (proc_pid_stat(5))."""
+def stat(pid: int) -> tuple[int, int, int] | None:
+    """(start in ticks since boot, session id, group id) of a living process
+    (proc_pid_stat(5))."""
     text = _read(f"/proc/{pid}/stat")
     # The name stands in brackets and may hold anything, brackets too.
     fields = text[text.rfind(")") + 2 :].split()
     if len(fields) < 20 or fields[0] in "ZX":
         return None
-    return int(fields[19]), int(fields[3])
+    return int(fields[19]), int(fields[3]), int(fields[2])
 
 
 def is_running(worker: Worker) -> bool:

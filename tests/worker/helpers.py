@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from queuectl.clock import now_ms
+from queuectl.host import host_name
 from queuectl.model import ENDED, STDERR, STDOUT, Attempt, Filter, Job, NewJob, Worker
 from queuectl.retry import RetryPolicy
 from queuectl.store import open_store
 from queuectl.worker import doorbell
-from queuectl.worker.host import host_name
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from queuectl.worker.process import MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 class Census:
@@ -23,6 +23,7 @@ class Census:
     def __init__(self, store_uid: str) -> None:
         self._wanted = f"{MARK}={store_uid}.".encode()
         self._sessions: dict[int, list[int]] = {}
+        self._groups: dict[int, list[int]] = {}
         self._tokens: dict[int, list[int]] | None = None
         own = os.getpid()
         self._pids = [pid for pid in host.all_pids() if pid != own]
@@ -30,10 +31,15 @@ class Census:
             facts = host.stat(pid)
             if facts is not None:
                 self._sessions.setdefault(facts[1], []).append(pid)
+                self._groups.setdefault(facts[2], []).append(pid)
 
     def session(self, leader: int) -> list[int]:
         """The processes of the session that this process began."""
         return self._sessions.get(leader, [])
+
+    def group(self, leader: int) -> list[int]:
+        """The processes of the group that this process began."""
+        return self._groups.get(leader, [])
 
     def marked(self, token: int) -> list[int]:
         """The processes that carry the mark of this run in their environment."""
@@ -57,25 +63,33 @@ class Census:
         digits = content[at + len(self._wanted) :].split(b"\0", 1)[0]
         return int(digits) if digits.isdigit() else None
 
-    def signal_session(self, leader: int, number: int) -> bool:
-        """Signal a session's processes (0: none); whether there are any."""
+    def signal_session(self, leader: int, number: int, told: Sequence[int] = ()) -> bool:
+        """Signal a session's processes (0: none) but those that were told before; whether
+        there are any."""
 
         def belongs(pid: int) -> bool:
             facts = host.stat(pid)
             return facts is not None and facts[1] == leader
 
-        return self._signal(self.session(leader), belongs, number)
+        return self._signal(self.session(leader), belongs, number, told)
 
-    def signal_marked(self, token: int, number: int) -> bool:
-        """Signal the processes that carry a run's mark (0: none); whether there are any."""
+    def signal_marked(self, token: int, number: int, told: Sequence[int] = ()) -> bool:
+        """Signal the processes that carry a run's mark (0: none) but those that were told
+        before; whether there are any."""
         return self._signal(
-            self.marked(token), lambda pid: self._token_of(pid) == token, number
+            self.marked(token), lambda pid: self._token_of(pid) == token, number, told
         )
 
-    def _signal(self, pids: list[int], belongs: Callable[[int], bool], number: int) -> bool:
+    def _signal(
+        self,
+        pids: list[int],
+        belongs: Callable[[int], bool],
+        number: int,
+        told: Sequence[int],
+    ) -> bool:
         found = False
         for pid in pids:
-            found |= number == 0 or _signal_one(pid, belongs, number)
+            found |= number == 0 or pid in told or _signal_one(pid, belongs, number)
         return found
 
 

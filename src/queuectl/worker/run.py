@@ -170,9 +170,16 @@ class Run:
         self.deadline = now + _LOOK_AGAIN / 10
         return False
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was told to end, or its process has exited: TERM is on its way."""
+        return self._told is not None or self._status is not None
+
     def end(self, kind: str, census: Callable[[], Census], *, at_once: bool = False) -> None:
-        """Tell the run to end: `kind` is TIMEOUT, CANCELLED or RELEASED."""
-        if self._told is None and self._status is None:
+        """Tell the run to end, once: `kind` is TIMEOUT, CANCELLED or RELEASED."""
+        if self.is_ending and not at_once:
+            return
+        if not self.is_ending:
             self._told = kind
         now = time.monotonic()
         self._timeout_at = NEVER
@@ -180,7 +187,7 @@ class Run:
             self._kill(now, census)
         else:
             self._signal_all(signal.SIGTERM, census)
-            self._kill_at = min(self._kill_at, now + self._grace)
+            self._kill_at = now + self._grace
         self.deadline = min(self._kill_at, now + _LOOK_AGAIN)
 
     def tick(self, now: float, census: Callable[[], Census]) -> bool:
@@ -194,12 +201,11 @@ class Run:
         if now >= self._flush_at:
             self._flush_at = NEVER
             self.flush = True
-        waiting = self._told is not None or self._status is not None
         self.deadline = min(
             self._timeout_at,
             self._kill_at,
             self._flush_at,
-            now + _LOOK_AGAIN if waiting else NEVER,
+            now + _LOOK_AGAIN if self.is_ending else NEVER,
         )
         return False
 
@@ -230,14 +236,20 @@ class Run:
         return 0 if asked else signal.SIGTERM
 
     def _signal_session(self, number: int, census: Callable[[], Census]) -> bool:
-        """Signal the run's session (0: nobody); whether there is anybody."""
+        """Signal the run's session (0: nobody); whether there is anybody. Nobody is sent
+        TERM twice, which many take for "now"."""
         if number and self._status is None:  # not reaped: the group is surely ours
             process.signal_group(self.pid, number)
-        return census().signal_session(self.pid, number)
+        picture = census()
+        # The group has been sent TERM already: here, or when its leader was reaped.
+        told = picture.group(self.pid) if number == signal.SIGTERM else ()
+        return picture.signal_session(self.pid, number, told)
 
     def _signal_marked(self, number: int, census: Callable[[], Census]) -> bool:
         """Signal all that carry the run's mark (0: nobody); whether there is anybody."""
-        return census().signal_marked(self.claim.token, number)
+        picture = census()
+        told = picture.session(self.pid) if number == signal.SIGTERM else ()
+        return picture.signal_marked(self.claim.token, number, told)
 
     def _signal_all(self, number: int, census: Callable[[], Census]) -> None:
         self._signal_session(number, census)
