@@ -6,7 +6,7 @@ import time
 
 from queuectl.clock import now_ms
 from queuectl.records import Record
-from queuectl.worker.rescue import dead_workers
+from queuectl.worker.rescue import dead_workers, rescue_lost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Lookout:
         if now >= self._beat_at:
             store.heartbeat(self._worker_id, now_ms())
             self._beat_at = now + self._config.lease_seconds / 6
+            rescue_lost(store)
         retention = self._config.retention
         if retention is not None and now >= self._prune_at:
             pruned = store.prune(now_ms() - round(retention * 1000), _PRUNED_AT_ONCE)

@@ -1,8 +1,7 @@
 """A worker: one event loop and one store thread.
 
 The loop serves child exits, output pipes, timers, signals and the doorbell, and never
-waits for the store. A turn (`Store.turn`) carries what ended and brings what is next;
-while one is under way the next gathers, so that under load many jobs share one commit.
+waits for the store (see `turns`).
 """
 
 from __future__ import annotations
@@ -16,33 +15,27 @@ from random import random
 from selectors import EVENT_READ, DefaultSelector
 
 from queuectl import host
-from queuectl.clock import now_ms
 from queuectl.errors import QueuectlError, StoreError
-from queuectl.model import CANCELLED, RELEASED, STDERR, Claim, Finish, OutputPart, Want
+from queuectl.model import CANCELLED, RELEASED, STDERR, Claim, Finish, Want
 from queuectl.records import Record
 from queuectl.transitions import settle
 from queuectl.worker import jobenv, process
 from queuectl.worker.census import Census
 from queuectl.worker.faultpoints import reach
 from queuectl.worker.pace import WATCH_AFTER, Pace
-from queuectl.worker.rescue import Rescue
+from queuectl.worker.rescue import Rescues
 from queuectl.worker.run import NEVER, Run, failed_start, is_shortage
+from queuectl.worker.turns import Turns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queuectl.config import Config
     from queuectl.model import Outcome, Turn
-    from queuectl.store.base import Store
     from queuectl.worker.doorbell import Doorbell
     from queuectl.worker.lookout import News
     from queuectl.worker.report import Report
     from queuectl.worker.slots import SlotFile
     from queuectl.worker.storethread import StoreThread
-
-_GATHER = 0.02
-"""A finish waits at most so long for others to share its commit (seconds)."""
-_RETRY_FIRST = 0.1
-_RETRY_MOST = 2.0
 
 
 class Settings(Record):
@@ -88,26 +81,15 @@ class Loop:
         """Running so briefly that nobody watches their pipes yet, oldest first."""
         self._backlog: deque[Claim] = deque()
         """Claimed ahead, not started."""
-        self._finished: list[Finish] = []
         self._entries: dict[int, int] = {}
         """Token -> entry of the slot file."""
-        self._parts: list[OutputPart] = []
         self._pace = Pace(settings.slots)
-        self._turning = False
-        self._more = True
-        """Whether the store may have something for us."""
-        self._gather_until = NEVER
-        self._next_due = NEVER
-        self._paused_until = 0.0
-        self._unsure = False
-        self._retry_after = _RETRY_FIRST
+        self._turns = Turns(settings.worker_id, store, report, self._answered, self._lose_all)
         self._soonest = NEVER
         self._stopping = False
         self._stop_at = NEVER
-        self._leaving = False
         self._exit_code: int | None = None
-        self._rescues: dict[str, Rescue] = {}
-        self._rescue_at = NEVER
+        self._rescues = Rescues(store, settings.store_uid, report)
         self._census: Census | None = None
         self._children = process.Children()
 
@@ -138,14 +120,17 @@ class Loop:
 
     def _advance(self) -> None:
         """Whatever can go on now, goes on."""
-        if self._stopping:
-            if time.monotonic() >= self._paused_until:
+        if time.monotonic() >= self._turns.paused_until:
+            if self._stopping:
                 self._leave()
-        elif time.monotonic() >= self._paused_until:
             while self._backlog and self._free and self._slot_file.room:
                 self._start(self._backlog.popleft())
-        if not self._turning and self._wants_turn():
-            self._take_turn()
+        if self._turns.is_due(
+            hungry=bool(self._free) and not self._backlog,
+            low=self._pace.runs_low(len(self._backlog)),
+            stopping=self._stopping,
+        ):
+            self._turns.take(self._want(), self._known_tokens)
 
     def _patience(self) -> float:
         """Seconds until something is due by time alone."""
@@ -153,17 +138,12 @@ class Loop:
         until = min(
             self._soonest,
             self._stop_at,
-            self._rescue_at,
+            self._rescues.due_at,
+            self._turns.due_at(now, stopping=self._stopping),
             self._pace.give_back_at if self._backlog else NEVER,
-            self._paused_until if self._paused_until > now else NEVER,
             now + self._config.lease_seconds / 6,
             self._young[0].started + WATCH_AFTER if self._young else NEVER,
         )
-        if not self._turning:
-            turn_at = self._gather_until
-            if self._next_due != NEVER and not self._stopping:
-                turn_at = min(turn_at, now + self._next_due / 1000 - time.time())
-            until = min(until, max(turn_at, self._paused_until))
         return max(0.0, until - now)
 
     def _keep_time(self) -> None:
@@ -182,8 +162,8 @@ class Loop:
             self._soonest = min((run.deadline for run in self._running.values()), default=NEVER)
         if now >= self._stop_at:
             self._cut_off(at_once=False)
-        if now >= self._rescue_at:
-            self._go_on_rescuing()
+        if now >= self._rescues.due_at and self._rescues.go_on(self._config.kill_grace):
+            self._turns.look_soon()
         if self._backlog and now >= self._pace.give_back_at:
             self._give_back_backlog()
 
@@ -240,7 +220,7 @@ class Loop:
         heappush(self._free, run.slot)
         self._slot_file.clear(self._entries.pop(run.claim.token))
         self._backlog.appendleft(run.claim)
-        self._paused_until = time.monotonic() + 1.0
+        self._turns.pause(1.0)
         self._report.line(f"can't start {run.claim.id} now: {error.strerror}; trying again")
 
     def _read(self, run: Run, descriptor: int) -> None:
@@ -260,7 +240,7 @@ class Loop:
                 break
             pid = found.si_pid
             run = self._running.get(pid)
-            if run is not None:
+            if run is not None and not run.is_ending:
                 # While it is a zombie its group can't be anybody else's.
                 process.signal_group(pid, signal.SIGTERM)
             _pid, status = os.waitpid(pid, 0)
@@ -290,65 +270,20 @@ class Loop:
     def _record(self, run: Run, outcome: Outcome) -> None:
         claim = run.claim
         verdict = settle(claim.attempts, claim.policy, outcome, random())
-        self._finished.append(
+        self._turns.add(
             Finish.make(
                 (claim.token, claim.seq, claim.attempt, outcome, verdict, run.output.changes())
             )
         )
-        if self._gather_until == NEVER:
-            self._gather_until = time.monotonic() + _GATHER
         self._report.ended(claim, outcome, verdict)
 
     def _flush_output(self, run: Run) -> None:
         run.flush = False
         part = run.output.changes()
         if part is not None:
-            self._parts.append(part)
+            self._turns.add_output(part)
 
     # -- turns -------------------------------------------------------------------------
-
-    def _wants_turn(self) -> bool:
-        now = time.monotonic()
-        if now < self._paused_until:
-            return False
-        if self._unsure or self._parts or now >= self._gather_until:
-            return True
-        if self._stopping:
-            return bool(self._finished)
-        if self._next_due != NEVER and now_ms() >= self._next_due:
-            return True
-        if self._free and not self._backlog:
-            return self._more or bool(self._finished)
-        return self._more and self._pace.runs_low(len(self._backlog))
-
-    def _take_turn(self) -> None:
-        if self._unsure:
-            self._ask_what_is_held()
-            return
-        finishes, self._finished = self._finished, []
-        parts, self._parts = self._parts, []
-        self._gather_until = NEVER
-        self._next_due = NEVER
-        self._more = False
-        want = self._want()
-        self._turning = True
-
-        def turn(store: Store) -> Turn:
-            reach("turn.asked")
-            answer = store.turn(self._settings.worker_id, finishes, parts, want, now_ms())
-            reach("turn.done")
-            return answer
-
-        def turned(answer: Turn | None, error: QueuectlError | None) -> None:
-            self._turning = False
-            if answer is None:
-                self._finished = finishes + self._finished
-                self._parts = parts + self._parts
-                self._trouble(error)
-            else:
-                self._turned(answer, finishes, want)
-
-        self._store.call(turn, turned)
 
     def _want(self) -> Want:
         if self._stopping:
@@ -357,9 +292,14 @@ class Loop:
         ahead = self._pace.ahead - max(0, len(self._backlog) - len(self._free))
         return Want.make((free, max(0, min(ahead, self._slot_file.room - free))))
 
-    def _turned(self, answer: Turn, finishes: list[Finish], want: Want) -> None:
-        self._retry_after = _RETRY_FIRST
-        reach("turn.known")
+    def _known_tokens(self) -> set[int]:
+        """Every claim that we hold and have not ended."""
+        known = {run.claim.token for run in self._running.values()}
+        known.update(claim.token for claim in self._backlog)
+        return known
+
+    def _answered(self, answer: Turn, finishes: list[Finish], _want: Want) -> None:
+        """What a turn brought."""
         for finish in finishes:
             self._slot_file.clear(self._entries.pop(finish.token))
         for token in answer.refused:
@@ -368,67 +308,24 @@ class Loop:
             if not self._backlog:
                 self._pace.backlog_began()
             self._backlog.extend(answer.claims)
-            self._more = len(answer.claims) >= want.free + want.ahead
-        self._next_due = NEVER if answer.next_due is None else answer.next_due
         for token in answer.cancels:
             self._cancel(token)
         if answer.stop is not None:
             self.stop(answer.stop)
         elif self._stopping and self._backlog:
             self._give_back_backlog()
-        if self._settings.drain and answer.drained and self._is_idle():
+        elif self._settings.drain and answer.drained and self._is_idle():
             self.stop(NEVER)
 
     def _is_idle(self) -> bool:
-        return not (self._running or self._backlog or self._finished)
-
-    def _trouble(self, error: QueuectlError | None) -> None:
-        """A call failed, and nobody knows what of it was done."""
-        if error is not None and not isinstance(error, StoreError):
-            self._lose_all(error)
-            return
-        self._unsure = self._more = True
-        self._paused_until = time.monotonic() + self._retry_after
-        self._retry_after = min(self._retry_after * 2, _RETRY_MOST)
-        self._report.line(f"store: {error}; trying again")
-
-    def _ask_what_is_held(self) -> None:
-        """Give back claims that came of a call whose answer was lost."""
-        known = {run.claim.token for run in self._running.values()}
-        known.update(claim.token for claim in self._backlog)
-        known.update(finish.token for finish in self._finished)
-        worker_id = self._settings.worker_id
-        self._turning = True
-
-        def ask(store: Store) -> None:
-            unknown = store.held(worker_id).keys() - known
-            if unknown:
-                store.release(worker_id, unknown, now_ms())
-
-        def asked(_none: None, error: QueuectlError | None) -> None:
-            self._turning = False
-            if error is not None:
-                self._trouble(error)
-            else:
-                self._unsure = False
-
-        self._store.call(ask, asked)
+        return not self._running and not self._backlog and self._turns.settled
 
     def _give_back_backlog(self) -> None:
         """What was claimed ahead would wait behind busy slots: let others have it."""
         tokens = [claim.token for claim in self._backlog]
         self._backlog.clear()
         self._pace.held_up()
-        self._release(tokens)
-
-    def _release(self, tokens: list[int]) -> None:
-        worker_id = self._settings.worker_id
-
-        def released(_none: None, error: QueuectlError | None) -> None:
-            if error is not None:
-                self._trouble(error)
-
-        self._store.call(lambda store: store.release(worker_id, tokens, now_ms()), released)
+        self._turns.release(tokens)
 
     def _cancel(self, token: int) -> None:
         for run in self._running.values():
@@ -439,18 +336,13 @@ class Loop:
         waiting = [claim for claim in self._backlog if claim.token == token]
         if waiting:
             self._backlog.remove(waiting[0])
-            self._release([token])
+            self._turns.release([token])
 
     # -- what others want --------------------------------------------------------------
 
     def _rung(self) -> None:
         self._bell.hush()
-        self._look_soon()
-
-    def _look_soon(self) -> None:
-        """Something may be new: work for a free slot, or orders for a busy one."""
-        self._more = True
-        self._gather_until = min(self._gather_until, time.monotonic() + _GATHER)
+        self._turns.look_soon()
 
     def _heard(self, news: News | None, error: QueuectlError | None) -> None:
         """What the store thread saw on its round."""
@@ -461,35 +353,10 @@ class Loop:
         if news.config is not None:
             self._config = news.config
         if news.changed:
-            self._look_soon()
+            self._turns.look_soon()
         if not self._slot_file.in_place():
             self._lose_all(StoreError("the slot file is gone: nobody could tell that we live"))
-        for worker_id, folder in news.dead:
-            if worker_id not in self._rescues:
-                rescue = Rescue.begin(folder, worker_id, self._settings.store_uid)
-                if rescue is not None:
-                    self._report.line(f"worker {worker_id} died; taking back its jobs")
-                    self._rescues[worker_id] = rescue
-                    self._rescue_at = 0.0
-
-    def _go_on_rescuing(self) -> None:
-        self._rescue_at = NEVER
-        for worker_id, rescue in list(self._rescues.items()):
-            pause = rescue.step(self._config.kill_grace)
-            if pause is not None:
-                self._rescue_at = min(self._rescue_at, time.monotonic() + pause)
-            else:
-                self._settle_rescue(worker_id, rescue)
-
-    def _settle_rescue(self, worker_id: str, rescue: Rescue) -> None:
-        def settled(ids: list[str] | None, _error: QueuectlError | None) -> None:
-            del self._rescues[worker_id]
-            rescue.close(done=ids is not None)
-            self._more = True
-            if ids:
-                self._report.line(f"worker {worker_id} had been running {', '.join(ids)}")
-
-        self._store.call(rescue.settle, settled)
+        self._rescues.begin(news.dead)
 
     # -- stopping ----------------------------------------------------------------------
 
@@ -523,22 +390,12 @@ class Loop:
 
     def _leave(self) -> None:
         """When nothing runs and all is recorded, sign off."""
-        if self._running or self._turning or self._backlog or self._leaving:
-            return
-        if self._finished or self._parts or self._rescues or self._unsure:
-            return
-        self._leaving = True
-        reach("worker.leaving")
-        worker_id = self._settings.worker_id
+        if self._is_idle() and not self._rescues:
+            reach("worker.leaving")
+            self._turns.sign_off(self._left)
 
-        def left(_none: None, error: QueuectlError | None) -> None:
-            self._leaving = False
-            if error is None:
-                self._exit_code = 0
-            else:
-                self._trouble(error)
-
-        self._store.call(lambda store: store.unregister(worker_id), left)
+    def _left(self) -> None:
+        self._exit_code = 0
 
     def _lose_all(self, error: QueuectlError) -> None:
         """Others may run our jobs now: end them, record nothing."""

@@ -18,8 +18,13 @@ from queuectl.worker.faultpoints import reach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from queuectl.errors import QueuectlError
     from queuectl.store.base import Store
+    from queuectl.worker.report import Report
     from queuectl.worker.slots import Entry
+    from queuectl.worker.storethread import StoreThread
 
 _LOOK_AGAIN = 0.02
 _AFTER_KILL = 2.0
@@ -75,9 +80,11 @@ class Rescue:
         census = Census(self._uid)
         found = False
         for entry in self._entries:
+            told: list[int] = []
             if entry.pid and _is_same_session(census, entry):
+                told = census.session(entry.pid)
                 found |= census.signal_session(entry.pid, number)
-            found |= census.signal_marked(entry.token, number)
+            found |= census.signal_marked(entry.token, number, told)
         return found
 
     def settle(self, store: Store) -> list[str]:
@@ -97,6 +104,61 @@ class Rescue:
             slots.remove(self._path)
             doorbell.take_down_for(self._uid, self.worker_id)
         os.close(self._lock)
+
+
+class Rescues:
+    """Those that a worker's loop has under way, a step at a time. True while there are any."""
+
+    def __init__(self, store: StoreThread, store_uid: str, report: Report) -> None:
+        self._store = store
+        self._uid = store_uid
+        self._report = report
+        self._under_way: dict[str, Rescue] = {}
+        self._settling: set[str] = set()
+        self._settled = False
+        self.due_at = float("inf")
+        """When (monotonic) to `go_on`."""
+
+    def __bool__(self) -> bool:
+        return bool(self._under_way)
+
+    def begin(self, dead: Iterable[tuple[str, str]]) -> None:
+        """Begin with the (worker id, folder of its slot file) that nobody else has begun."""
+        for worker_id, folder in dead:
+            if worker_id in self._under_way:
+                continue
+            rescue = Rescue.begin(folder, worker_id, self._uid)
+            if rescue is not None:
+                self._report.line(f"worker {worker_id} died; taking back its jobs")
+                self._under_way[worker_id] = rescue
+                self.due_at = 0.0
+
+    def go_on(self, grace: float) -> bool:
+        """Do what is due. True if jobs were given back since the last call."""
+        self.due_at = float("inf")
+        for worker_id, rescue in self._under_way.items():
+            if worker_id in self._settling:
+                continue
+            pause = rescue.step(grace)
+            if pause is not None:
+                self.due_at = min(self.due_at, time.monotonic() + pause)
+            else:
+                self._settling.add(worker_id)
+                self._settle(worker_id, rescue)
+        settled, self._settled = self._settled, False
+        return settled
+
+    def _settle(self, worker_id: str, rescue: Rescue) -> None:
+        def settled(ids: list[str] | None, _error: QueuectlError | None) -> None:
+            del self._under_way[worker_id]
+            self._settling.remove(worker_id)
+            rescue.close(done=ids is not None)
+            self._settled = True
+            self.due_at = 0.0
+            if ids:
+                self._report.line(f"worker {worker_id} had been running {', '.join(ids)}")
+
+        self._store.call(rescue.settle, settled)
 
 
 def _is_same_session(census: Census, entry: Entry) -> bool:
@@ -133,6 +195,13 @@ def rescue_all(store: Store, grace: float) -> list[str]:
             done = True
         finally:
             rescue.close(done=done)
+    return settled + rescue_lost(store)
+
+
+def rescue_lost(store: Store) -> list[str]:
+    """Take back the jobs of workers that the store knows to be gone and that left no slot
+    file here: another host's, or another boot's. Returns the ids of those settled."""
+    settled: list[str] = []
     for worker in store.lost_workers(now_ms()):
         if not os.path.exists(os.path.join(store.slot_dir, worker.id)):
             settled += store.rescue(worker.id, None, now_ms())

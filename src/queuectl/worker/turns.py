@@ -1,0 +1,192 @@
+"""A worker's dealings with its store: one turn at a time, and what to do when one fails.
+
+While a turn is under way the next gathers, so that under load many jobs share one commit.
+"""
+
+from __future__ import annotations
+
+import time
+
+from queuectl.clock import now_ms
+from queuectl.errors import StoreError
+from queuectl.worker.faultpoints import reach
+from queuectl.worker.run import NEVER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from queuectl.errors import QueuectlError
+    from queuectl.model import Finish, OutputPart, Turn, Want
+    from queuectl.store.base import Store
+    from queuectl.worker.report import Report
+    from queuectl.worker.storethread import StoreThread
+
+_GATHER = 0.02
+"""A finish waits at most so long for others to share its commit (seconds)."""
+_RETRY_FIRST = 0.1
+_RETRY_MOST = 2.0
+
+
+class Turns:
+    """What waits to be recorded, and when to take a turn.
+
+    `on_answer(turn, finishes, want)` hears what came of one; `on_gone(error)` that the
+    store takes this worker for dead. Times are monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        worker_id: str,
+        store: StoreThread,
+        report: Report,
+        on_answer: Callable[[Turn, list[Finish], Want], None],
+        on_gone: Callable[[QueuectlError], None],
+    ) -> None:
+        self._worker_id = worker_id
+        self._store = store
+        self._report = report
+        self._on_answer = on_answer
+        self._on_gone = on_gone
+        self._finished: list[Finish] = []
+        self._parts: list[OutputPart] = []
+        self._gather_until = NEVER
+        self._next_due = NEVER
+        self._unsure = False
+        self._retry_after = _RETRY_FIRST
+        self.under_way = False
+        self.paused_until = 0.0
+        """No turn before: the store, or this machine, is in trouble."""
+        self.more = True
+        """Whether the store may have something for us."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the store knows all that we know, and we what it knows."""
+        return not (self._finished or self._parts or self._unsure or self.under_way)
+
+    def add(self, finish: Finish) -> None:
+        """A run has ended."""
+        self._finished.append(finish)
+        self._gather_until = min(self._gather_until, time.monotonic() + _GATHER)
+
+    def add_output(self, part: OutputPart) -> None:
+        """A long run has printed something."""
+        self._parts.append(part)
+
+    def look_soon(self) -> None:
+        """Something may be new: work for a free slot, or orders for a busy one."""
+        self.more = True
+        self._gather_until = min(self._gather_until, time.monotonic() + _GATHER)
+
+    def pause(self, seconds: float) -> None:
+        """Leave the store alone for a while."""
+        self.paused_until = time.monotonic() + seconds
+
+    def due_at(self, now: float, *, stopping: bool) -> float:
+        """When the next turn is due by time alone."""
+        if self.under_way:
+            return NEVER
+        at = self._gather_until
+        if self._next_due != NEVER and not stopping:
+            at = min(at, now + self._next_due / 1000 - time.time())
+        return max(at, self.paused_until)
+
+    def is_due(self, *, hungry: bool, low: bool, stopping: bool) -> bool:
+        """Whether to take a turn now. `hungry`: a slot is free and nothing is at hand for
+        it; `low`: what was claimed ahead runs out."""
+        now = time.monotonic()
+        if self.under_way or now < self.paused_until:
+            return False
+        if self._unsure or self._parts or now >= self._gather_until:
+            return True
+        if stopping:
+            return bool(self._finished)
+        if self._next_due != NEVER and now_ms() >= self._next_due:
+            return True
+        if hungry:
+            return self.more or bool(self._finished)
+        return low and self.more
+
+    def take(self, want: Want, known: Callable[[], set[int]]) -> None:
+        """Take a turn; after trouble, first give back what is not among the `known` tokens."""
+        if self._unsure:
+            self._ask_what_is_held(known() | {finish.token for finish in self._finished})
+            return
+        finishes, self._finished = self._finished, []
+        parts, self._parts = self._parts, []
+        self._gather_until = NEVER
+        self._next_due = NEVER
+        self.more = False
+        self.under_way = True
+
+        def turn(store: Store) -> Turn:
+            reach("turn.asked")
+            answer = store.turn(self._worker_id, finishes, parts, want, now_ms())
+            reach("turn.done")
+            return answer
+
+        def turned(answer: Turn | None, error: QueuectlError | None) -> None:
+            self.under_way = False
+            if error is not None or answer is None:
+                self._finished = finishes + self._finished
+                self._parts = parts + self._parts
+                self._trouble(error)
+                return
+            reach("turn.known")
+            self._retry_after = _RETRY_FIRST
+            self._next_due = NEVER if answer.next_due is None else answer.next_due
+            self.more |= bool(answer.claims) and len(answer.claims) >= want.free + want.ahead
+            self._on_answer(answer, finishes, want)
+
+        self._store.call(turn, turned)
+
+    def release(self, tokens: Iterable[int]) -> None:
+        """Give back claims that were not started."""
+        given = list(tokens)
+        self._call(lambda store: store.release(self._worker_id, given, now_ms()), lambda: None)
+
+    def sign_off(self, left: Callable[[], None]) -> None:
+        """Leave the store; `left()` once that is done."""
+        self.under_way = True
+
+        def signed_off() -> None:
+            self.under_way = False
+            left()
+
+        self._call(lambda store: store.unregister(self._worker_id), signed_off)
+
+    def _ask_what_is_held(self, known: set[int]) -> None:
+        """Give back claims that came of a call whose answer was lost."""
+        self.under_way = True
+
+        def ask(store: Store) -> None:
+            unknown = store.held(self._worker_id).keys() - known
+            if unknown:
+                store.release(self._worker_id, unknown, now_ms())
+
+        def sure() -> None:
+            self.under_way = False
+            self._unsure = False
+
+        self._call(ask, sure)
+
+    def _call(self, work: Callable[[Store], None], done: Callable[[], None]) -> None:
+        def answered(_none: None, error: QueuectlError | None) -> None:
+            if error is None:
+                done()
+            else:
+                self.under_way = False
+                self._trouble(error)
+
+        self._store.call(work, answered)
+
+    def _trouble(self, error: QueuectlError | None) -> None:
+        """A call failed, and nobody knows what of it was done."""
+        if error is not None and not isinstance(error, StoreError):
+            self._on_gone(error)
+            return
+        self._unsure = self.more = True
+        self.pause(self._retry_after)
+        self._retry_after = min(self._retry_after * 2, _RETRY_MOST)
+        self._report.line(f"store: {error}; trying again")
