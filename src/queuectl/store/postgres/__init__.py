@@ -1,0 +1,64 @@
+"""The store of a fleet: a schema in a PostgreSQL database. Split as the SQLite store is:
+what comes in (intake), the workers (engine), people (inquiry, verbs)."""
+
+from __future__ import annotations
+
+import os
+
+from queuectl.config import Config, build
+from queuectl.errors import StoreError
+from queuectl.store.postgres.database import Database, sql
+from queuectl.store.postgres.engine import Engine
+from queuectl.store.postgres.inquiry import Inquiry
+from queuectl.store.postgres.intake import Intake
+from queuectl.store.postgres.notify import Listener, Ringer
+from queuectl.store.postgres.verbs import Verbs
+
+
+class PostgresStore(Intake, Engine, Verbs, Inquiry):
+    """See `queuectl.store.base.Store`. `home` is this user's folder on this host."""
+
+    leases = True
+
+    def __init__(self, url: str, home: str, wait_seconds: float = 30.0) -> None:
+        self._db = Database(url, wait_seconds)
+        self.url = self._db.url
+        self.uid = self._db.uid
+        self.slot_dir = os.path.join(home, "workers", self.uid)
+        self.log_dir = os.path.join(home, "logs")
+        self._captures = {}
+        self._ringer: Ringer | None = None
+
+    def close(self) -> None:
+        if self._ringer is not None:
+            self._ringer.close()
+        self._db.close()
+
+    def config(self) -> Config:
+        with self._db.read():
+            rows = self._db.execute(sql("config")).fetchall()
+        return build(dict(rows))
+
+    def set_config(self, key: str, text: str | None) -> None:
+        with self._db.write():
+            if text is None:
+                self._db.execute(sql("unset_config"), (key,))
+            else:
+                self._db.execute(sql("set_config"), (key, text))
+
+    def change_mark(self) -> object:
+        try:
+            return self._db.execute_alone(sql("change_mark"))
+        except StoreError:
+            return object()  # it may have changed: who asks further learns what is wrong
+
+    def listen(self) -> Listener:
+        """Hear `ring` from any host: a connection of its own, for a worker's selector."""
+        return Listener(self._db.parameters, self.uid)
+
+    def ring(self) -> None:
+        """Wake the workers that listen: there is something to claim. To be called after
+        the enqueue, for NOTIFY holds a lock over its commit that the whole server shares."""
+        if self._ringer is None:
+            self._ringer = Ringer(self._db, self.uid)
+        self._ringer.ring()

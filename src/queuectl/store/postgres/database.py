@@ -1,0 +1,297 @@
+"""A connection to PostgreSQL: opening, reconnecting, migrating, transactions, deadlines.
+
+Nothing here leans on a session that lasts: settings are made for each transaction, locks
+end with it, and statements are prepared only where the connection is known to be direct.
+So PgBouncer in transaction mode may stand in between.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import select
+import time
+from contextlib import contextmanager, suppress
+from urllib.parse import quote, urlencode
+
+import psycopg
+from psycopg import conninfo, errors
+from psycopg.pq import TransactionStatus
+
+from queuectl.errors import BadInput, StoreError, StoreTooNew
+from queuectl.store.postgres.failures import NoAnswerError, bad_url, store_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
+VERSION = 1
+MIN_COMPATIBLE = 1
+
+_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_MIGRATION_LOCK = "SELECT pg_advisory_xact_lock(7816543, 0)"
+_WHAT_IS_THERE = (
+    "SELECT to_regclass('queuectl.meta') IS NOT NULL, current_setting('server_encoding')"
+)
+# A dead peer is found in less than half a lease, however quiet the connection is.
+_PATIENCE = {
+    "connect_timeout": "10",
+    "keepalives_idle": "15",
+    "keepalives_interval": "5",
+    "keepalives_count": "4",
+    "tcp_user_timeout": "30000",
+    "fallback_application_name": "queuectl",
+}
+_READY = {1: select.POLLIN, 2: select.POLLOUT, 3: select.POLLIN | select.POLLOUT}
+
+_statements: dict[str, str] = {}
+
+
+def sql(name: str) -> str:
+    """The statement in `sql/<name>.sql`."""
+    text = _statements.get(name)
+    if text is None:
+        with open(os.path.join(_FOLDER, "sql", name + ".sql"), encoding="utf-8") as file:
+            text = _statements[name] = file.read()
+    return text
+
+
+class Connection(psycopg.Connection["tuple[Any, ...]"]):
+    """One that waits for the server no longer than until `deadline` (monotonic).
+
+    The server's own timeouts don't help against a server that is stopped, and TCP's not
+    against one whose kernel still answers.
+    """
+
+    deadline = float("inf")
+
+    def wait(
+        self,
+        gen: Any,
+        interval: float = 0.0,  # noqa: ARG002 - psycopg's, to look at signals in between
+        timeout: float | None = None,
+    ) -> Any:
+        end = self.deadline if timeout is None else time.monotonic() + timeout
+        poll = select.poll()
+        try:
+            wanted = next(gen)
+            while True:
+                poll.register(self.pgconn.socket, _READY[wanted])
+                left = end - time.monotonic()
+                if left <= 0:
+                    self.pgconn.finish()
+                    raise NoAnswerError("no answer in time")
+                ready = poll.poll(min(left, 3600) * 1000)
+                if ready:
+                    event = ready[0][1]
+                    seen = (event & ~select.POLLOUT and 1) | (event & select.POLLOUT and 2)
+                    wanted = gen.send(seen & wanted or wanted)
+        except StopIteration as end_of_call:
+            return end_of_call.value
+
+
+class Database:
+    """A connection of one thread, which comes back by itself after it was lost.
+
+    `session` names the present connection to the server; it is never used again.
+    """
+
+    def __init__(self, url: str, wait_seconds: float) -> None:
+        try:
+            given = conninfo.conninfo_to_dict(url)
+        except psycopg.ProgrammingError as error:
+            raise BadInput(
+                f"--db: {bad_url(error)}", "postgresql://USER@HOST:PORT/DATABASE"
+            ) from None
+        self.url = _without_password(given)
+        self._password = str(given.get("password") or "") or None
+        self.parameters: dict[str, Any] = _PATIENCE | given
+        if "PGCONNECT_TIMEOUT" in os.environ and "connect_timeout" not in given:
+            del self.parameters["connect_timeout"]
+        # What psycopg has to say comes as an error; its log would reach the terminal.
+        logging.getLogger("psycopg").addHandler(logging.NullHandler())
+        self._wait_seconds = wait_seconds
+        # Statement, lock, pause: in milliseconds. The server gives up before we do.
+        self._timeouts = tuple(str(round(wait_seconds * n)) for n in (900, 800, 1000))
+        self._connection: Connection | None = None
+        self.session = 0
+        self.uid = ""
+        with self._clear_errors():
+            self._connect()
+
+    # -- opening -------------------------------------------------------------------------
+
+    def _connect(self) -> Connection:
+        connection = Connection.connect(
+            **self.parameters,
+            autocommit=True,
+            prepare_threshold=None,
+            cursor_factory=psycopg.RawCursor,
+        )
+        self._connection = connection
+        connection.deadline = time.monotonic() + self._wait_seconds
+        meta = self._meta(connection)
+        if int(meta.get("version", 0)) < VERSION:
+            meta = self._migrate(connection)
+        if int(meta["min_compatible"]) > VERSION:
+            self.close()
+            raise StoreTooNew(
+                f"{self.url} belongs to a newer queuectl (store version {meta['version']})",
+                "upgrade queuectl on this machine",
+            )
+        if self.uid not in ("", meta["uid"]):
+            self.close()
+            raise StoreError(f"{self.url} is another store than before")
+        self.uid = meta["uid"]
+        # A pooler makes up the process id that it tells its clients.
+        if meta["backend"] == str(connection.info.backend_pid):
+            connection.prepare_threshold = 2
+        self.session = secrets.randbits(62)
+        return connection
+
+    def _meta(self, connection: Connection) -> dict[str, str]:
+        try:
+            return dict(connection.execute(sql("meta")).fetchall())
+        except (errors.UndefinedTable, errors.InvalidSchemaName):
+            return {}
+
+    def _migrate(self, connection: Connection) -> dict[str, str]:
+        """Apply what is missing, each migration once, under a lock of the transaction."""
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        with connection.transaction():
+            connection.execute(_MIGRATION_LOCK)
+            ((there, encoding),) = connection.execute(_WHAT_IS_THERE).fetchall()
+            if encoding != "UTF8":
+                raise StoreError(
+                    f"{self.url} is a database in {encoding}",
+                    "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+                )
+            meta = self._meta(connection) if there else {}
+            for number in range(int(meta.get("version", 0)) + 1, VERSION + 1):
+                connection.execute(_migration(number))
+            for name, value in (
+                ("uid", meta.get("uid") or secrets.token_hex(6)),
+                ("version", str(VERSION)),
+                ("min_compatible", str(MIN_COMPATIBLE)),
+            ):
+                connection.execute(sql("set_meta"), (name, value))
+        return self._meta(connection)
+
+    def _ready(self) -> Connection:
+        connection = self._connection
+        if connection is None or connection.closed:
+            connection = self._connect()
+        connection.deadline = time.monotonic() + self._wait_seconds
+        return connection
+
+    # -- transactions --------------------------------------------------------------------
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """A transaction whose statements travel together: `execute` only queues, and each
+        fetch is one round trip for all that was queued before it."""
+        with self._transaction() as connection, connection.pipeline():
+            self._begin(connection, _WRITE)
+            yield
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def read(self) -> Iterator[None]:
+        """The same, seeing one state of the store throughout."""
+        with self._transaction() as connection, connection.pipeline():
+            self._begin(connection, _READ)
+            yield
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def write_in_bulk(self) -> Iterator[None]:
+        """A transaction for COPY, which can't travel with others. The deadline is for
+        each statement, not for the whole."""
+        with self._transaction() as connection:
+            self._begin(connection, _WRITE)
+            yield
+            connection.execute("COMMIT")
+
+    def _begin(self, connection: Connection, begin: str) -> None:
+        connection.execute(begin)
+        connection.execute(sql("begin"), self._timeouts)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._clear_errors():
+            connection = self._ready()
+            try:
+                yield connection
+            except BaseException:
+                self._abandon(connection)
+                raise
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            raise store_error(error, self.url, self._password) from error
+
+    def _abandon(self, connection: Connection) -> None:
+        """Roll back; where that is not plainly possible, leave it to the server."""
+        status = connection.info.transaction_status
+        with suppress(psycopg.Error):
+            if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+                connection.execute("ROLLBACK")
+                return
+            if status == TransactionStatus.IDLE:
+                return
+        connection.close()
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
+        """Within a transaction of this database."""
+        connection: Any = self._connection
+        cursor: psycopg.Cursor[Any] = connection.execute(statement, values)
+        return cursor
+
+    def copy(self, statement: str, rows: Iterator[tuple[Any, ...]]) -> None:
+        """Send rows by COPY; within `write_in_bulk`."""
+        connection: Any = self._connection
+        connection.deadline = time.monotonic() + self._wait_seconds
+        with connection.cursor().copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def execute_alone(self, statement: str, values: Sequence[Any] = ()) -> Any:
+        """The first value of a statement that is a transaction by itself."""
+        with self._transaction() as connection:
+            row = connection.execute(statement, values).fetchone()
+            return row[0] if row else None
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def _without_password(given: dict[str, Any]) -> str:
+    """A URL of everything but the password, in one form however it was written."""
+    rest = {k: v for k, v in given.items() if k != "password" and v is not None}
+    user, host = rest.pop("user", ""), str(rest.pop("host", ""))
+    port, name = rest.pop("port", ""), rest.pop("dbname", "")
+    if "," in host or host.startswith("/"):
+        rest |= {"host": host} | ({"port": port} if port else {})
+        host = port = ""
+    if ":" in host:
+        host = f"[{host}]"
+    place = (f"{quote(str(user), safe='')}@" if user else "") + host
+    place += f":{port}" if port else ""
+    options = f"?{urlencode(rest, quote_via=quote)}" if rest else ""
+    return f"postgresql://{place}/{quote(str(name), safe='')}{options}"
+
+
+def _migration(number: int) -> str:
+    folder = os.path.join(_FOLDER, "migrations")
+    (name,) = [n for n in os.listdir(folder) if n.startswith(f"{number:03d}_")]
+    with open(os.path.join(folder, name), encoding="utf-8") as file:
+        return file.read()

@@ -1,0 +1,353 @@
+"""What workers do: turns, claims, finishes, rescue."""
+
+from __future__ import annotations
+
+import random
+
+from queuectl.errors import Refused, WorkerGone
+from queuectl.model import (
+    CANCELLED,
+    FAILED,
+    LOST,
+    TIMEOUT,
+    Claim,
+    Finish,
+    Outcome,
+    Turn,
+    Want,
+    Worker,
+)
+from queuectl.retry import RetryPolicy
+from queuectl.store.encoding import compact, read_command, read_map
+from queuectl.store.postgres.database import sql
+from queuectl.store.postgres.failures import OtherSessionError, again_after_conflicts
+from queuectl.store.postgres.proof import folder_mark, is_dead_here
+from queuectl.store.postgres.shared import Shared, storable
+from queuectl.transitions import settle
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    import psycopg
+
+    from queuectl.model import OutputPart
+
+_PROMOTED_A_TURN = 500
+_FAILURES = (FAILED, TIMEOUT, LOST)
+
+
+class _Look:
+    """How things stand for a worker (look.sql)."""
+
+    def __init__(self, worker_id: str, rows: list[Any]) -> None:
+        if not rows or not rows[0][0]:
+            raise WorkerGone(f"worker {worker_id} was rescued, or its lease has ended")
+        _, self.stop, self.cancels, self.next_due, self.claimable, self.drained = rows[0]
+
+    def answer(self, claims: list[Claim], refused: Sequence[int] = ()) -> Turn:
+        drained = not claims and self.drained
+        return Turn.make((claims, refused, self.cancels, self.stop, self.next_due, drained))
+
+
+class Engine(Shared):
+    """The operations of a worker's life, in its order."""
+
+    @again_after_conflicts
+    def register(self, worker: Worker) -> None:
+        lease = self.config().lease_seconds
+        with self._db.write():
+            self._db.execute(
+                sql("register"),
+                (
+                    worker.id,
+                    worker.host,
+                    worker.pid,
+                    worker.boot_id,
+                    worker.pid_namespace,
+                    worker.start_ticks,
+                    worker.supervisor_pid,
+                    worker.slots,
+                    list(worker.queues),
+                    worker.started_at,
+                    worker.heartbeat_at,
+                    worker.version,
+                    folder_mark(self.slot_dir),
+                    self._db.session,
+                    lease,
+                ),
+            )
+
+    def heartbeat(self, worker_id: str, now: int) -> None:
+        with self._db.write():
+            beat = self._db.execute(sql("heartbeat"), (worker_id, now))
+        if not beat.rowcount:
+            raise WorkerGone(f"worker {worker_id} was rescued, or its lease has ended")
+
+    @again_after_conflicts
+    def unregister(self, worker_id: str) -> None:
+        with self._db.write():
+            self._db.execute(sql("lock_worker"), (worker_id,))
+            held = self._db.execute(sql("held"), (worker_id,)).fetchall()
+            if held:
+                raise Refused(f"worker {worker_id} still holds {len(held)} jobs")
+            self._db.execute(sql("delete_worker"), (worker_id,))
+
+    def turn(
+        self,
+        worker_id: str,
+        finishes: Sequence[Finish],
+        output: Sequence[OutputPart],
+        want: Want,
+        now: int,
+    ) -> Turn:
+        if not finishes and not output:
+            look = self._look(worker_id)
+            due = look.next_due is not None and look.next_due <= now
+            if not due and not (want.free + want.ahead and look.claimable):
+                return look.answer([])
+        turn, contended = self._take_turn(worker_id, finishes, output, want, 4, now)
+        claims = list(turn.claims)
+        refused = turn.refused
+        for candidates in (16, 64, 256):
+            # What others held while they took their own may be free by now.
+            if not contended:
+                break
+            rest = Want(max(0, want.free - len(claims)), want.ahead)
+            turn, contended = self._take_turn(worker_id, [], [], rest, candidates, now)
+            claims += turn.claims
+        self._fold_by_chance()
+        return turn.replace(claims=claims, refused=refused)
+
+    def _look(self, worker_id: str) -> _Look:
+        with self._db.read():
+            rows = self._db.execute(sql("look"), (worker_id,))
+        return _Look(worker_id, rows.fetchall())
+
+    @again_after_conflicts
+    def _take_turn(
+        self,
+        worker_id: str,
+        finishes: Sequence[Finish],
+        output: Sequence[OutputPart],
+        want: Want,
+        candidates: int,
+        now: int,
+    ) -> tuple[Turn, bool]:
+        """All in one round trip, and whether others held what would have been ours."""
+        try:
+            with self._db.write():
+                self._db.execute(sql("enter_turn"), (worker_id, self._db.session))
+                self._keep(worker_id, finishes, output)
+                refused = self._finish(worker_id, finishes, now)
+                self._db.execute(sql("promote"), (now, _PROMOTED_A_TURN))
+                claims = self._claim(worker_id, want, candidates, now)
+                look = self._db.execute(sql("look"), (worker_id,))
+        except OtherSessionError:
+            self.held(worker_id)
+            raise
+        stale = set(refused.fetchall()) if refused else ()
+        taken, contended = self._claims_of(claims.fetchall() if claims else [])
+        answer = _Look(worker_id, look.fetchall()).answer(
+            taken,
+            [
+                finish.token
+                for finish in finishes
+                if (finish.token, finish.outcome.kind, finish.outcome.finished_at) in stale
+            ],
+        )
+        return answer, contended
+
+    def _keep(
+        self, worker_id: str, finishes: Sequence[Finish], output: Sequence[OutputPart]
+    ) -> None:
+        """Before the finishes, while their tokens are still current."""
+        ending = {finish.token for finish in finishes}
+        parts = [part for part in output if part.token not in ending]
+        parts += [finish.output for finish in finishes if finish.output is not None]
+        drops = [(part.token, number) for part in parts for number in part.drop]
+        chunks = {(p.token, chunk.number): chunk for p in reversed(parts) for chunk in p.put}
+        if drops:
+            self._db.execute(sql("drop_output"), (worker_id, *_columns(drops)))
+        if chunks:
+            rows = [(token, *chunk) for (token, _number), chunk in chunks.items()]
+            self._db.execute(sql("put_output"), (worker_id, *_columns(rows)))
+
+    def _finish(
+        self, worker_id: str, finishes: Sequence[Finish], now: int
+    ) -> psycopg.Cursor[Any] | None:
+        """Record ends of runs; the cursor tells which tokens were stale."""
+        if not finishes:
+            return None
+        first = {finish.token: finish for finish in reversed(finishes)}
+        ends = [_end_of(finish) for finish in first.values()]
+        self._db.execute(sql("finish"), (worker_id, compact(ends)))
+        self._settle_waiting([finish.seq for finish in first.values()], now)
+        if len(first) < len(finishes):
+            ends = [_end_of(finish) for finish in finishes]
+        return self._db.execute(sql("refused"), (compact(ends),))
+
+    def _claim(
+        self, worker_id: str, want: Want, candidates: int, now: int
+    ) -> psycopg.Cursor[Any] | None:
+        most = want.free + want.ahead
+        if most <= 0:
+            return None
+        self._db.execute(sql("lock_limited_queues"), (worker_id,))
+        if len(self._captures) > 100:
+            self._captures.clear()
+        return self._db.execute(
+            sql("claim"),
+            (
+                worker_id,
+                now,
+                want.free,
+                most,
+                candidates * most + 16,
+                list(self._captures),
+            ),
+        )
+
+    def _claims_of(self, rows: list[Any]) -> tuple[list[Claim], bool]:
+        claims = [self._claim_of(row) for row in sorted(rows, key=_in_line) if row[0]]
+        return claims, bool(rows) and rows[0][20]
+
+    def _claim_of(self, row: tuple[Any, ...]) -> Claim:
+        (
+            seq, token, job_id, runs, attempts, max_retries, base, most, jitter, command,
+            is_argv, queue, timeout, cwd, explicit, env, capture, captured, created_by, *_,
+        ) = row  # fmt: skip
+        if captured is not None:
+            self._captures[capture] = read_map(captured)
+        return Claim.make(
+            (
+                seq,
+                token,
+                job_id,
+                runs,
+                attempts,
+                RetryPolicy.make((max_retries, base, most, jitter)),
+                read_command(command, is_argv),
+                queue,
+                timeout,
+                cwd,
+                explicit,
+                read_map(env),
+                self._captures[capture] if capture is not None else {},
+                created_by,
+            )
+        )
+
+    @again_after_conflicts
+    def held(self, worker_id: str) -> dict[int, int]:
+        # A turn whose reply was lost may be under way yet: it is waited for, and one that
+        # has not begun will find another session.
+        with self._db.write():
+            self._db.execute(sql("lock_worker"), (worker_id,))
+            self._db.execute(sql("adopt_worker"), (worker_id, self._db.session))
+            rows = self._db.execute(sql("held"), (worker_id,))
+        return dict(rows.fetchall())
+
+    @again_after_conflicts
+    def release(self, worker_id: str, tokens: Iterable[int], now: int) -> None:
+        with self._db.write():
+            self._give_back(worker_id, tokens, now)
+
+    def _give_back(self, worker_id: str, tokens: Iterable[int], now: int) -> None:
+        """Claims whose run never started."""
+        back = self._db.execute(sql("give_back"), (worker_id, list(tokens), now)).fetchall()
+        self._db.execute(sql("drop_all_output"), ([token for _, token, _ in back],))
+        self._settle_waiting([seq for seq, _, state in back if state == CANCELLED], now)
+
+    def workers(self) -> list[Worker]:
+        with self._db.read():
+            rows = self._db.execute(sql("workers"))
+        return [self._worker_of(row) for row in rows.fetchall()]
+
+    def _worker_of(self, row: tuple[Any, ...]) -> Worker:
+        *plain, leased, slot_folder, jobs = row
+        plain[8] = tuple(plain[8])
+        worker_id, host, pid, boot_id, pid_namespace, start_ticks, *_ = plain
+        place = (host, boot_id, pid_namespace, slot_folder)
+        alive = leased and not is_dead_here(self.slot_dir, worker_id, place, (pid, start_ticks))
+        return Worker.make((*plain, alive, tuple(jobs)))
+
+    def lost_workers(self, now: int) -> list[Worker]:  # noqa: ARG002 - the server's clock decides
+        return [worker for worker in self.workers() if not worker.alive]
+
+    @again_after_conflicts
+    def rescue(self, worker_id: str, unstarted: Iterable[int] | None, now: int) -> list[str]:
+        never_started = frozenset(unstarted or ())
+        settled = []
+        finishes = []
+        with self._db.write():
+            if not self._is_gone(worker_id):
+                return []
+            for row in self._db.execute(sql("held_by"), (worker_id,)).fetchall():
+                token, seq, attempts, runs, *policy, started_at, cancel, job_id = row
+                if token in never_started:
+                    continue
+                kind, error = (CANCELLED, "cancelled") if cancel else (LOST, "its worker died")
+                outcome = Outcome(kind, now, started_at, error=error)
+                verdict = settle(attempts, RetryPolicy(*policy), outcome, random.random())
+                finishes.append(Finish(token, seq, runs, outcome, verdict))
+                settled.append(job_id)
+            if never_started:
+                self._give_back(worker_id, never_started, now)
+            self._finish(worker_id, finishes, now)
+            self._db.execute(sql("delete_worker"), (worker_id,))
+        self._fold_by_chance()
+        return settled
+
+    def _is_gone(self, worker_id: str) -> bool:
+        """Look again, now that neither a heartbeat nor a turn can come in between."""
+        rows = self._db.execute(sql("lock_worker"), (worker_id,)).fetchall()
+        if not rows:
+            return False
+        ended, pid, start_ticks, *place = rows[0]
+        if not ended and not is_dead_here(self.slot_dir, worker_id, place, (pid, start_ticks)):
+            raise Refused(
+                f"worker {worker_id} may live: its lease has not ended",
+                "its jobs are taken back when it ends, by any worker",
+            )
+        return True
+
+    def ask_stop(self, worker_ids: Iterable[str], seconds: float) -> None:
+        with self._db.write():
+            self._db.execute(sql("ask_stop"), (list(worker_ids), float(seconds)))
+
+
+def _end_of(finish: Finish) -> dict[str, Any]:
+    token, seq, attempt, outcome, verdict, _output = finish
+    return {
+        "token": token,
+        "seq": seq,
+        "attempt": attempt,
+        "state": verdict.state,
+        "attempts": verdict.attempts,
+        "due_at": verdict.due_at,
+        "charged": verdict.charged,
+        "outcome": outcome.kind,
+        "exit_code": outcome.exit_code,
+        "signal": outcome.signal,
+        "error": None if outcome.error is None else storable(outcome.error),
+        "started_at": outcome.started_at,
+        "finished_at": outcome.finished_at,
+        "duration": outcome.duration,
+        "events": _events(outcome.kind),
+    }
+
+
+def _events(kind: str) -> list[str]:
+    if kind in _FAILURES:
+        return [FAILED] if kind == FAILED else [FAILED, kind]
+    return [kind]
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:
+    return tuple(map(list, zip(*rows, strict=True)))
+
+
+def _in_line(row: tuple[Any, ...]) -> tuple[int, int]:
+    return -(row[19] or 0), row[0] or 0

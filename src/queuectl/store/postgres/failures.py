@@ -1,0 +1,103 @@
+"""What PostgreSQL or the network said, as one clear line without a password."""
+
+from __future__ import annotations
+
+import functools
+
+import psycopg
+from psycopg import errors
+
+from queuectl.errors import StoreError, WorkerGone
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+_TRIES = 5
+
+
+class ConflictError(StoreError):
+    """Two transactions got in each other's way and this one gave in: try again at once."""
+
+
+class OtherSessionError(ConflictError):
+    """The worker has taken turns over another connection since."""
+
+
+def again_after_conflicts(operation: Callable[P, R]) -> Callable[P, R]:
+    """Repeat a whole operation whose transaction was rolled back for another's sake."""
+
+    @functools.wraps(operation)
+    def repeated(*args: P.args, **named: P.kwargs) -> R:
+        for _ in range(_TRIES - 1):
+            try:
+                return operation(*args, **named)
+            except ConflictError:
+                continue
+        return operation(*args, **named)
+
+    return repeated
+
+
+class NoAnswerError(psycopg.OperationalError):
+    """The deadline of a call is over."""
+
+
+_PLAIN: tuple[tuple[type[psycopg.Error], str, str | None], ...] = (
+    (NoAnswerError, "gave no answer in time", "is the server overloaded, or the network cut?"),
+    (errors.QueryCanceled, "took too long", "is the server overloaded? queuectl doctor"),
+    (errors.LockNotAvailable, "is locked by another process", "try again"),
+    (errors.IdleInTransactionSessionTimeout, "waited too long for this process", None),
+    (errors.DiskFull, "has a full disk: nothing was changed", "make room on the server"),
+    (errors.OutOfMemory, "is out of memory", None),
+    (errors.TooManyConnections, "takes no more connections", "raise its max_connections"),
+    (errors.ReadOnlySqlTransaction, "can't be written: it is read-only",
+     "is it a standby? connect to the primary (target_session_attrs=read-write)"),
+    (errors.InvalidPassword, "refused the password",
+     "PGPASSFILE or ~/.pgpass keeps it out of the command line"),
+    (errors.InvalidAuthorizationSpecification, "refused this user", None),
+    (errors.InvalidCatalogName, "has no such database", "createdb makes one"),
+    (errors.CannotConnectNow, "is starting up or shutting down", "try again"),
+    (errors.AdminShutdown, "was shut down, or ended this connection", "try again"),
+    (errors.CrashShutdown, "crashed and recovers", "try again"),
+)  # fmt: skip
+
+
+def store_error(
+    error: psycopg.Error, url: str, password: str | None
+) -> StoreError | WorkerGone:
+    """The error of ours for one of psycopg's."""
+    said = _one_line(error, password)
+    if error.sqlstate == "QC001":
+        return WorkerGone(said)
+    if error.sqlstate == "QC002":
+        return OtherSessionError(said)
+    if isinstance(
+        error, errors.DeadlockDetected | errors.SerializationFailure | errors.UniqueViolation
+    ):
+        return ConflictError(f"{url} is too busy: {said}", "try again")
+    if isinstance(error, errors.InsufficientPrivilege):
+        return StoreError(
+            f"{url}: {said}", "docs/postgres.md lists the rights that a role needs"
+        )
+    for kind, line, hint in _PLAIN:
+        if isinstance(error, kind):
+            return StoreError(f"{url} {line}", hint)
+    return StoreError(f"{url}: {said}")
+
+
+def _one_line(error: psycopg.Error, password: str | None) -> str:
+    """The first line of what was said."""
+    text = error.diag.message_primary or str(error) or type(error).__name__
+    line = text.strip().splitlines()[0].removesuffix(":")
+    return line.replace(password, "…") if password else line
+
+
+def bad_url(error: psycopg.Error) -> str:
+    """What is wrong with a URL; psycopg may quote the whole of it, password and all."""
+    text: Any = str(error)
+    return text.strip() if "invalid connection option" in text else "it can't be parsed"

@@ -1,0 +1,302 @@
+-- The store, in a schema of its own: one store a database. The tables are those of the
+-- SQLite store; what differs is said where it does.
+--
+-- `ready` is the fact that claims seek by: true can be claimed now, false waits for its
+-- due_at and nothing else, NULL is blocked by other jobs, running or ended.
+
+CREATE SCHEMA IF NOT EXISTS queuectl;
+
+CREATE TABLE queuectl.meta (
+    name text PRIMARY KEY,
+    value text NOT NULL
+);
+
+-- Numbers handed out so far; neither ever goes back, and no commit waits for another's.
+CREATE SEQUENCE queuectl.seqs;
+CREATE SEQUENCE queuectl.tokens;
+
+CREATE TABLE queuectl.config (
+    key text PRIMARY KEY,
+    value text NOT NULL
+);
+
+CREATE TABLE queuectl.queues (
+    number integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    name text NOT NULL UNIQUE,
+    paused boolean NOT NULL DEFAULT false,
+    max_running integer
+);
+INSERT INTO queuectl.queues (name) VALUES ('default');
+
+-- Environments kept at enqueue: few, shared by many jobs.
+CREATE TABLE queuectl.captures (
+    number integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    env text NOT NULL,
+    digest text NOT NULL UNIQUE      -- md5 of env, which may be too long for an index
+);
+
+-- Narrow: what changes as a job goes on, and what a claim decides by.
+--
+-- Against bloat. A run rewrites its job's row twice, and since state and ready stand in
+-- the conditions of indexes no rewrite is a heap-only one: each leaves a dead row and dead
+-- index entries behind. Vacuum has to keep up with the work, not with the table's size,
+-- so it starts after a fixed number of dead rows (the default, a fifth of the table, would
+-- let two million pile up beside ten million finished jobs) and does not pause between
+-- pages. fillfactor leaves room on a page for the two rewrites of what stands there, so
+-- that they need not go to the table's end.
+CREATE TABLE queuectl.jobs (
+    seq bigint PRIMARY KEY,
+    due_at bigint,
+    token bigint,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL,
+    started_at bigint,
+    finished_at bigint,
+    backoff_base double precision NOT NULL,
+    backoff_max double precision NOT NULL,
+    backoff_jitter double precision NOT NULL,
+    timeout_seconds double precision NOT NULL,
+    duration double precision,
+    progress double precision,
+    queue integer NOT NULL,
+    attempts integer NOT NULL DEFAULT 0,
+    runs integer NOT NULL DEFAULT 0,
+    max_retries integer NOT NULL,
+    exit_code integer,
+    priority smallint NOT NULL,
+    ready boolean,
+    cancel boolean,                  -- true: a person asked to end the present run
+    state text NOT NULL,
+    id text COLLATE "C",             -- NULL: made up, 'j' || seq
+    worker_id text,
+    outcome text,
+    signal text,
+    error text
+) WITH (
+    fillfactor = 70,
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
+    autovacuum_vacuum_cost_delay = 0,
+    autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 5000
+);
+CREATE UNIQUE INDEX jobs_id ON queuectl.jobs (id) WHERE id IS NOT NULL;
+CREATE INDEX jobs_ready ON queuectl.jobs (queue, priority DESC, seq) WHERE ready;
+CREATE INDEX jobs_due ON queuectl.jobs (due_at) WHERE NOT ready;
+CREATE INDEX jobs_held ON queuectl.jobs (worker_id) WHERE state = 'processing';
+CREATE INDEX jobs_to_cancel ON queuectl.jobs (worker_id) WHERE cancel;
+CREATE INDEX jobs_failed ON queuectl.jobs (seq) WHERE state = 'failed';
+CREATE INDEX jobs_dead ON queuectl.jobs (seq) WHERE state = 'dead';
+CREATE INDEX jobs_cancelled ON queuectl.jobs (seq) WHERE state = 'cancelled';
+CREATE INDEX jobs_ended ON queuectl.jobs (finished_at)
+    WHERE ready IS NULL AND finished_at IS NOT NULL;
+
+-- What was asked, never rewritten. JSON where there is more than one.
+CREATE TABLE queuectl.specs (
+    seq bigint PRIMARY KEY,
+    run_at bigint,
+    capture integer,
+    is_argv boolean NOT NULL,
+    cwd_explicit boolean NOT NULL,
+    command text NOT NULL,
+    cwd text NOT NULL,
+    created_by text NOT NULL,
+    env text,
+    tags text,
+    after text
+);
+
+CREATE TABLE queuectl.tags (
+    tag text COLLATE "C" NOT NULL,
+    seq bigint NOT NULL,
+    PRIMARY KEY (tag, seq)
+);
+CREATE INDEX tags_of ON queuectl.tags (seq);
+
+-- `seq` waits for `needs`, which has not completed yet.
+CREATE TABLE queuectl.waits (
+    needs bigint NOT NULL,
+    seq bigint NOT NULL,
+    PRIMARY KEY (needs, seq)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+CREATE INDEX waits_of ON queuectl.waits (seq);
+
+-- Runs that have ended; a running one is read off its job.
+CREATE TABLE queuectl.attempts (
+    token bigint PRIMARY KEY,
+    seq bigint NOT NULL,
+    started_at bigint,
+    finished_at bigint NOT NULL,
+    duration double precision,
+    attempt integer NOT NULL,
+    exit_code integer,
+    charged boolean NOT NULL,
+    worker_id text NOT NULL,
+    host text NOT NULL,
+    outcome text NOT NULL,
+    signal text,
+    error text
+);
+CREATE INDEX attempts_of ON queuectl.attempts (seq);
+
+CREATE TABLE queuectl.output (
+    token bigint NOT NULL,
+    start bigint NOT NULL,
+    number integer NOT NULL,
+    stream smallint NOT NULL,
+    data bytea NOT NULL,
+    PRIMARY KEY (token, number)
+);
+
+-- A heartbeat changes no indexed column: with half of each page free it rewrites the row
+-- on its page and leaves nothing for the index to carry.
+CREATE TABLE queuectl.workers (
+    id text PRIMARY KEY,
+    lease_until timestamptz NOT NULL, -- by this server's clock
+    lease_seconds double precision NOT NULL,
+    session bigint NOT NULL,          -- the connection that may take turns, see enter_turn
+    started_at bigint NOT NULL,
+    heartbeat_at bigint NOT NULL,
+    start_ticks bigint NOT NULL,
+    stop_seconds double precision,
+    pid integer NOT NULL,
+    supervisor_pid integer NOT NULL,
+    slots integer NOT NULL,
+    host text NOT NULL,
+    boot_id text NOT NULL,
+    pid_namespace text NOT NULL,
+    slot_folder text NOT NULL,        -- tells whether the slot file can be seen, see proof.py
+    version text NOT NULL,
+    queues text[] NOT NULL
+) WITH (
+    fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200
+);
+
+-- Counts. A row for each that every commit raises would put all commits in single file,
+-- so each only adds a row of change, without an index, and now and then somebody folds
+-- the changes into the sums (fold.sql). What holds is the sum and the changes together.
+CREATE TABLE queuectl.counts (
+    queue integer NOT NULL,
+    state text NOT NULL,
+    n bigint NOT NULL,
+    PRIMARY KEY (queue, state)
+) WITH (
+    fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200
+);
+CREATE TABLE queuectl.count_changes (
+    n bigint NOT NULL,
+    queue integer NOT NULL,
+    state text NOT NULL
+) WITH (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+    autovacuum_vacuum_insert_threshold = -1, autovacuum_vacuum_cost_delay = 0
+);
+CREATE TABLE queuectl.totals (
+    event text PRIMARY KEY,
+    n bigint NOT NULL
+) WITH (
+    fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200
+);
+CREATE TABLE queuectl.total_changes (
+    n bigint NOT NULL,
+    event text NOT NULL
+) WITH (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+    autovacuum_vacuum_insert_threshold = -1, autovacuum_vacuum_cost_delay = 0
+);
+
+-- The counts follow the jobs by themselves: no statement can forget them.
+CREATE FUNCTION queuectl.count_jobs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO queuectl.count_changes (queue, state, n)
+        SELECT queue, state, count(*) FROM new_jobs GROUP BY queue, state;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO queuectl.count_changes (queue, state, n)
+        SELECT queue, state, -count(*) FROM old_jobs GROUP BY queue, state;
+    ELSE
+        INSERT INTO queuectl.count_changes (queue, state, n)
+        SELECT queue, state, sum(n) FROM (
+            SELECT queue, state, -1 AS n FROM old_jobs
+            UNION ALL
+            SELECT queue, state, 1 FROM new_jobs
+        ) moved
+        GROUP BY queue, state HAVING sum(n) <> 0;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER count_new AFTER INSERT ON queuectl.jobs
+    REFERENCING NEW TABLE AS new_jobs
+    FOR EACH STATEMENT EXECUTE FUNCTION queuectl.count_jobs();
+CREATE TRIGGER count_moved AFTER UPDATE ON queuectl.jobs
+    REFERENCING OLD TABLE AS old_jobs NEW TABLE AS new_jobs
+    FOR EACH STATEMENT EXECUTE FUNCTION queuectl.count_jobs();
+CREATE TRIGGER count_gone AFTER DELETE ON queuectl.jobs
+    REFERENCING OLD TABLE AS old_jobs
+    FOR EACH STATEMENT EXECUTE FUNCTION queuectl.count_jobs();
+
+-- The door to a worker's turn. The row stays locked against rescue, not against
+-- heartbeats, until the turn commits. `caller` is the connection: of a worker that lost its
+-- connection and came back on another, a turn sent over the old one may still be on its
+-- way, and must not claim what nobody would know of.
+CREATE FUNCTION queuectl.enter_turn(worker text, caller bigint) RETURNS double precision
+LANGUAGE plpgsql AS $$
+DECLARE
+    row queuectl.workers;
+BEGIN
+    SELECT * INTO row FROM queuectl.workers WHERE id = worker FOR KEY SHARE;
+    IF NOT FOUND OR row.lease_until <= clock_timestamp() THEN
+        RAISE EXCEPTION 'worker % is gone', worker USING ERRCODE = 'QC001';
+    ELSIF row.session <> caller THEN
+        RAISE EXCEPTION 'worker % came back on another connection', worker
+            USING ERRCODE = 'QC002';
+    END IF;
+    RETURN row.stop_seconds;
+END $$;
+
+-- Jobs have ended, or (`reason` given) are about to be removed: free those that waited for
+-- one that completed, cancel those that waited for any other, and so on down. Children are
+-- locked before they are judged: of two needs that end at the same time one must see both.
+CREATE FUNCTION queuectl.settle_waiting(ended bigint[], at bigint, reason text DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    gone bigint[];
+    doomed bigint[];
+BEGIN
+    IF NOT EXISTS (SELECT FROM queuectl.waits WHERE needs = ANY (ended)) THEN
+        RETURN;
+    END IF;
+    PERFORM FROM queuectl.jobs
+    WHERE seq = ANY (ARRAY(SELECT w.seq FROM queuectl.waits w WHERE w.needs = ANY (ended)))
+    ORDER BY seq FOR UPDATE;
+    UPDATE queuectl.jobs c SET ready = coalesce(c.due_at, 0) <= at
+    WHERE c.seq = ANY (ARRAY(
+            SELECT w.seq FROM queuectl.waits w JOIN queuectl.jobs n ON n.seq = w.needs
+            WHERE w.needs = ANY (ended) AND n.state = 'completed'))
+        AND c.state = 'pending'
+        AND NOT EXISTS (
+            SELECT FROM queuectl.waits w JOIN queuectl.jobs n ON n.seq = w.needs
+            WHERE w.seq = c.seq AND n.state <> 'completed');
+    DELETE FROM queuectl.waits w USING queuectl.jobs n
+    WHERE w.needs = ANY (ended) AND n.seq = w.needs AND n.state = 'completed';
+    gone := ARRAY(
+        SELECT seq FROM queuectl.jobs
+        WHERE seq = ANY (ended) AND (state IN ('dead', 'cancelled') OR reason IS NOT NULL));
+    LOOP
+        doomed := ARRAY(SELECT DISTINCT seq FROM queuectl.waits WHERE needs = ANY (gone));
+        EXIT WHEN doomed = '{}';
+        PERFORM FROM queuectl.jobs WHERE seq = ANY (doomed) ORDER BY seq FOR UPDATE;
+        UPDATE queuectl.jobs c SET state = 'cancelled', ready = NULL, due_at = NULL,
+            finished_at = at, updated_at = at, outcome = 'cancelled',
+            error = 'waited for ' || why.name || ', which is ' || why.state
+        FROM (
+            SELECT DISTINCT ON (w.seq) w.seq, coalesce(n.id, 'j' || n.seq) AS name,
+                coalesce(reason, n.state) AS state
+            FROM queuectl.waits w JOIN queuectl.jobs n ON n.seq = w.needs
+            WHERE w.needs = ANY (gone)
+            ORDER BY w.seq, w.needs
+        ) why
+        WHERE c.seq = why.seq AND c.state IN ('pending', 'failed');
+        DELETE FROM queuectl.waits WHERE seq = ANY (doomed);
+        gone := doomed;
+        reason := NULL;
+    END LOOP;
+END $$;

@@ -1,0 +1,1 @@
+INSERT INTO queuectl.queues (name) VALUES ($1) ON CONFLICT DO NOTHING

@@ -1,0 +1,1 @@
+UPDATE queuectl.workers SET session = $2 WHERE id = $1 AND session <> $2

@@ -1,0 +1,63 @@
+-- $1 worker, $2 now, $3 jobs of any kind, $4 jobs at most, $5 candidates a queue (more than
+-- $4, since others may be taking the first ones this moment), $6 environments known already.
+-- One row at least; its last column says that others held candidates that were wanted.
+WITH open AS MATERIALIZED (
+    SELECT q.number, CASE WHEN q.max_running IS NOT NULL THEN q.max_running - (
+            SELECT count(*) FROM queuectl.jobs r
+            WHERE r.state = 'processing' AND r.queue = q.number
+        ) END AS room
+    FROM queuectl.workers w
+        JOIN queuectl.queues q ON w.queues = '{}' OR q.name = ANY (w.queues)
+    WHERE w.id = $1 AND NOT q.paused
+), line AS MATERIALIZED (
+    -- Each queue is sought by itself.
+    SELECT c.seq
+    FROM open CROSS JOIN LATERAL (
+        SELECT f.seq, row_number() OVER (ORDER BY f.priority DESC, f.seq) AS place
+        FROM (
+            SELECT j.seq, j.priority FROM queuectl.jobs j
+            WHERE j.ready AND j.queue = open.number
+            ORDER BY j.priority DESC, j.seq
+            LIMIT $5
+        ) f
+    ) c
+    WHERE open.room IS NULL OR c.place <= open.room
+), taken AS MATERIALIZED (
+    SELECT j.seq, j.priority, j.max_retries FROM queuectl.jobs j
+    WHERE j.ready AND j.seq = ANY (ARRAY(SELECT seq FROM line))
+    ORDER BY j.priority DESC, j.seq
+    LIMIT $4
+    FOR UPDATE SKIP LOCKED
+), chosen AS MATERIALIZED (
+    SELECT seq FROM (
+        SELECT seq, place,
+            min(place) FILTER (WHERE place > $3 AND max_retries <= 1) OVER () AS stop
+        FROM (
+            SELECT *, row_number() OVER (ORDER BY priority DESC, seq) AS place FROM taken
+        ) t
+    ) u
+    WHERE stop IS NULL OR place < stop
+), started AS (
+    UPDATE queuectl.jobs j SET state = 'processing', ready = NULL, due_at = NULL,
+        runs = runs + 1, token = nextval('queuectl.tokens'), worker_id = $1,
+        started_at = $2, finished_at = NULL, duration = NULL, updated_at = $2
+    FROM chosen
+    WHERE j.seq = chosen.seq AND j.ready
+    RETURNING j.*
+), counted AS (
+    INSERT INTO queuectl.total_changes (event, n)
+    SELECT 'started', count(*) FROM started HAVING count(*) > 0
+), shortfall AS MATERIALIZED (
+    SELECT (SELECT count(*) FROM taken) < least($4, (SELECT count(*) FROM line)) AS contended
+)
+SELECT j.seq, j.token, coalesce(j.id, 'j' || j.seq), j.runs, j.attempts, j.max_retries,
+    j.backoff_base, j.backoff_max, j.backoff_jitter, s.command, s.is_argv, q.name,
+    j.timeout_seconds, s.cwd, s.cwd_explicit, s.env, s.capture,
+    CASE WHEN NOT s.capture = ANY ($6::integer[]) THEN e.env END, s.created_by,
+    j.priority, shortfall.contended
+FROM shortfall LEFT JOIN (
+    started j
+    JOIN queuectl.specs s ON s.seq = j.seq
+    JOIN queuectl.queues q ON q.number = j.queue
+    LEFT JOIN queuectl.captures e ON e.number = s.capture
+) ON true

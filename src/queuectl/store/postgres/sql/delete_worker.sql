@@ -1,0 +1,1 @@
+DELETE FROM queuectl.workers WHERE id = $1

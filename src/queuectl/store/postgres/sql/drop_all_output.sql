@@ -1,0 +1,1 @@
+DELETE FROM queuectl.output WHERE token = ANY ($1::bigint[])

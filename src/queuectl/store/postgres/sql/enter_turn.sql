@@ -1,0 +1,1 @@
+SELECT queuectl.enter_turn($1, $2)

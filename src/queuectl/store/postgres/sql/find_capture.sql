@@ -1,0 +1,1 @@
+SELECT number FROM queuectl.captures WHERE digest = $1

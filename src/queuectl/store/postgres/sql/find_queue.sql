@@ -1,0 +1,1 @@
+SELECT number FROM queuectl.queues WHERE name = $1

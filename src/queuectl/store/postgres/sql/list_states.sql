@@ -1,0 +1,62 @@
+-- Chosen states, newest first: an arm a state, so that each finds its index by a literal,
+-- merged by seq. $1 queue, $2 since, $3 ended before, $4 limit (NULL: all), $5 which states.
+WITH found AS MATERIALIZED (
+    (SELECT seq FROM queuectl.jobs
+    WHERE 'pending' = ANY ($5::text[]) AND state = 'pending'
+        AND ($1::text IS NULL
+            OR queue = (SELECT number FROM queuectl.queues WHERE name = $1))
+        AND ($2::bigint IS NULL OR created_at >= $2)
+        AND ($3::bigint IS NULL OR (ready IS NULL AND finished_at < $3))
+    ORDER BY seq DESC LIMIT $4)
+    UNION ALL
+    (SELECT seq FROM queuectl.jobs
+    WHERE 'processing' = ANY ($5::text[]) AND state = 'processing'
+        AND ($1::text IS NULL
+            OR queue = (SELECT number FROM queuectl.queues WHERE name = $1))
+        AND ($2::bigint IS NULL OR created_at >= $2)
+        AND ($3::bigint IS NULL OR (ready IS NULL AND finished_at < $3))
+    ORDER BY seq DESC LIMIT $4)
+    UNION ALL
+    (SELECT seq FROM queuectl.jobs
+    WHERE 'completed' = ANY ($5::text[]) AND state = 'completed'
+        AND ($1::text IS NULL
+            OR queue = (SELECT number FROM queuectl.queues WHERE name = $1))
+        AND ($2::bigint IS NULL OR created_at >= $2)
+        AND ($3::bigint IS NULL OR (ready IS NULL AND finished_at < $3))
+    ORDER BY seq DESC LIMIT $4)
+    UNION ALL
+    (SELECT seq FROM queuectl.jobs
+    WHERE 'failed' = ANY ($5::text[]) AND state = 'failed'
+        AND ($1::text IS NULL
+            OR queue = (SELECT number FROM queuectl.queues WHERE name = $1))
+        AND ($2::bigint IS NULL OR created_at >= $2)
+        AND ($3::bigint IS NULL OR (ready IS NULL AND finished_at < $3))
+    ORDER BY seq DESC LIMIT $4)
+    UNION ALL
+    (SELECT seq FROM queuectl.jobs
+    WHERE 'dead' = ANY ($5::text[]) AND state = 'dead'
+        AND ($1::text IS NULL
+            OR queue = (SELECT number FROM queuectl.queues WHERE name = $1))
+        AND ($2::bigint IS NULL OR created_at >= $2)
+        AND ($3::bigint IS NULL OR (ready IS NULL AND finished_at < $3))
+    ORDER BY seq DESC LIMIT $4)
+    UNION ALL
+    (SELECT seq FROM queuectl.jobs
+    WHERE 'cancelled' = ANY ($5::text[]) AND state = 'cancelled'
+        AND ($1::text IS NULL
+            OR queue = (SELECT number FROM queuectl.queues WHERE name = $1))
+        AND ($2::bigint IS NULL OR created_at >= $2)
+        AND ($3::bigint IS NULL OR (ready IS NULL AND finished_at < $3))
+    ORDER BY seq DESC LIMIT $4)
+    ORDER BY seq DESC
+    LIMIT $4
+)
+SELECT coalesce(j.id, 'j' || j.seq), s.command, s.is_argv, q.name, j.priority,
+    j.max_retries, j.backoff_base, j.backoff_max, j.backoff_jitter, j.timeout_seconds,
+    s.run_at, j.due_at, s.after, s.cwd, s.env, s.tags, j.state, j.attempts, j.outcome,
+    j.exit_code, j.signal, j.error, j.created_at, s.created_by, j.updated_at,
+    j.started_at, j.finished_at, j.duration, j.worker_id, j.progress, j.seq, j.runs
+FROM found f JOIN queuectl.jobs j ON j.seq = f.seq
+    JOIN queuectl.specs s ON s.seq = j.seq
+    JOIN queuectl.queues q ON q.number = j.queue
+ORDER BY j.seq DESC

@@ -1,0 +1,1 @@
+SELECT nextval('queuectl.seqs') FROM generate_series(1, $1)

@@ -1,0 +1,3 @@
+SELECT number, stream, start, data FROM queuectl.output
+WHERE token = $1 AND number >= $2
+ORDER BY number

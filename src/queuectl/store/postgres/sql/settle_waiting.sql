@@ -1,0 +1,1 @@
+SELECT queuectl.settle_waiting($1::bigint[], $2, $3)

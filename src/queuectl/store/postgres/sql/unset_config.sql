@@ -1,0 +1,1 @@
+DELETE FROM queuectl.config WHERE key = $1
