@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from queuectl.errors import BadInput
+from queuectl.errors import BadInput, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ def open_store(url: str | None = None) -> Store:
     """
     url = url or os.environ.get("QUEUECTL_DB") or os.path.join(home(), "queue.db")
     scheme, separator, rest = url.partition("://")
+    if scheme in ("postgresql", "postgres"):
+        return _open_postgres(url)
     if not separator:
         path = url
     elif scheme == "sqlite":
@@ -31,9 +33,21 @@ def open_store(url: str | None = None) -> Store:
         path = rest.removeprefix("/")
     else:
         raise BadInput(
-            f"--db takes a path or sqlite:///PATH, not {scheme}://…",
+            f"--db takes a path, sqlite:///PATH or postgresql://HOST/DATABASE, not {scheme}://…",
             "queuectl --db jobs.db status",
         )
     from queuectl.store.sqlite import SqliteStore
 
     return SqliteStore(path, os.path.join(home(), "logs"))
+
+
+def _open_postgres(url: str) -> Store:
+    try:
+        from queuectl.store.postgres import PostgresStore
+    except ModuleNotFoundError as error:
+        if error.name != "psycopg":
+            raise
+        raise StoreError(
+            "a postgresql:// store needs psycopg", "pip install 'queuectl[postgres]'"
+        ) from None
+    return PostgresStore(url, home())
