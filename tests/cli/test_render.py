@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
 import unicodedata
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from queuectl.cli.reasons import reasons, unserved
 from queuectl.cli.screens.job import render_job
 from queuectl.cli.screens.jobs import render_dead, render_jobs
-from queuectl.cli.screens.layout import Look, span
+from queuectl.cli.screens.layout import Look, fold, span
 from queuectl.cli.screens.metrics import render_metrics
 from queuectl.cli.screens.status import render_status
 from queuectl.cli.screens.tables import render_config, render_queues, render_workers
@@ -176,6 +178,20 @@ def test_colour_is_never_the_only_sign() -> None:
     assert [re.sub(r"\x1b\[\d+m", "", line) for line in coloured] == every_screen(WIDE, "true")
 
 
+def test_colour_goes_only_to_a_terminal_that_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours), os.fdopen(theirs, "w") as terminal, open(os.devnull, "w") as file:
+        assert Look.of(terminal).colour
+        assert (Look.of(file).width, Look.of(file).colour) == (None, False)
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert not Look.of(terminal).colour
+        monkeypatch.delenv("NO_COLOR")
+        monkeypatch.setenv("TERM", "dumb")
+        assert not Look.of(terminal).colour
+
+
 def test_piped_tables_are_full_and_their_columns_stay() -> None:
     long = "echo " + "x" * 500
     header, row = render_jobs([a_job(command=long)], PIPE, NOW)
@@ -324,6 +340,22 @@ def test_worker_queue_and_config_tables() -> None:
     lines = [" ".join(x.split()) for x in render_config(Config(max_retries=5), WIDE)]
     assert "max_retries 5 (default 3)" in lines
     assert "backoff_base 2" in lines
+
+
+def test_folded_text_loses_nothing_but_blanks() -> None:
+    for text in ("word " * 30, "x" * 100, "値" * 50, "ab " + "y" * 70 + " c", ""):
+        for width in (10, 21):
+            lines = fold(text, width)
+            assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+            assert all(display_width(line) <= width for line in lines)
+
+
+def test_show_folds_what_matters_instead_of_cutting_it() -> None:
+    job = a_dead_job(
+        state="failed", attempts=1, due_at=NOW + 30_000, error="exit 7: " + "no " * 20
+    )
+    text = " ".join("\n".join(render_job(job, [], None, NARROW, NOW)).split())
+    assert "(1 of 3 runs used); again in 30s, at" in text
 
 
 def test_spans_read_at_a_glance() -> None:

@@ -80,6 +80,7 @@ def test_explain_as_json_names_the_reasons_by_code(scene: Scene) -> None:
     shape = scene.run("explain", "b", "--json").json
     assert (shape["id"], shape["state"]) == ("b", "pending")
     assert [r["code"] for r in shape["reasons"]] == ["waits_for_jobs", "queue_paused"]
+    assert shape["due_at"].endswith("Z")
     assert shape["reasons"][1]["hint"] == "queuectl queue resume default"
     assert [r["code"] for r in scene.run("explain", "a", "--json").json["reasons"]] == [
         "scheduled",

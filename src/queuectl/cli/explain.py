@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 
 from queuectl.cli.context import out, out_json, store_of
+from queuectl.cli.jsonshapes import job_json
 from queuectl.cli.parser import json_option
 from queuectl.cli.reasons import Reason, reasons
-from queuectl.cli.screens.layout import BOLD, STATE_STYLE, Look
+from queuectl.cli.screens.layout import BOLD, STATE_STYLE, Look, fold
 from queuectl.clock import now_ms
 from queuectl.errors import JobNotFound
 from queuectl.model import COMPLETED, FAILED, PENDING, Filter
@@ -36,15 +37,17 @@ def run(args: argparse.Namespace) -> int:
         job = store.get(args.id)
         found = _find(store, job, look, now)
     if args.json:
-        shape = [dict(reason.items()) for reason in found]
-        out_json({"id": job.id, "state": job.state, "due_at": job.due_at, "reasons": shape})
+        shape = job_json(job)
+        known = {name: shape[name] for name in ("id", "state", "due_at")}
+        out_json({**known, "reasons": [dict(reason.items()) for reason in found]})
         return 0
     state = look.paint(job.state, STATE_STYLE.get(job.state, ""))
     out(f"{look.paint(job.id, BOLD)} is {state}:")
     for reason in found:
-        out(look.fit(f"  {reason.message}"))
+        for line in fold(reason.message, look.width and look.width - 2):
+            out(f"  {line}")
         if reason.hint:
-            out(look.fit(f"    {reason.hint}"))
+            out(f"    {reason.hint}")
     return 0
 
 

@@ -11,6 +11,7 @@ from queuectl.cli.screens.layout import (
     YELLOW,
     Look,
     Styled,
+    fold,
     moment,
     span,
     table,
@@ -29,7 +30,7 @@ from queuectl.model import (
     TIMEOUT,
 )
 from queuectl.retry import RetryPolicy
-from queuectl.text import block, display_width, one_line, visible
+from queuectl.text import cut, one_line, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ TAIL_LINES = 6
 _RUN_ROWS = 20
 _COMMAND_LINES = 20
 _WAITS_SHOWN = 4
+_LABEL = 7
 _RESULT_STYLE = {COMPLETED: GREEN, FAILED: RED, TIMEOUT: RED, LOST: RED, RELEASED: YELLOW}
 
 
@@ -78,16 +80,13 @@ def _head(job: Job, look: Look) -> list[str]:
 
 def _whole_command(command: str, look: Look) -> list[str]:
     """The command with its own lines, long ones folded, for what one line can't hold."""
-    width = (look.width or 10**9) - 2
-    lines = []
-    for line in block(command).strip("\n").expandtabs(4).split("\n"):
-        pieces = [line]
-        if display_width(line) > width:
-            # two columns for each character at most
-            step = width if line.isascii() else width // 2
-            pieces = [line[i : i + step] for i in range(0, len(line), step)]
-        lines += ["  " + piece for piece in pieces]
-        if look.width is not None and len(lines) > _COMMAND_LINES:
+    width = look.width and look.width - 2
+    lines: list[str] = []
+    for line in command.strip("\n").expandtabs(4).split("\n"):
+        # what lies beyond the lines that are shown need not be folded
+        part = line if width is None else line[: width * (_COMMAND_LINES + 1)]
+        lines += ["  " + piece for piece in fold(visible(part), width)]
+        if width is not None and len(lines) > _COMMAND_LINES:
             return [*lines[:_COMMAND_LINES], "  … (queuectl show --json has all of it)"]
     return lines
 
@@ -104,9 +103,14 @@ def _facts(
         ("after", " ".join(job.after)),
         ("env", _env(job, reveal)),
     ]
-    return [
-        f"{look.paint(f'{label:<7}', BOLD)}{look.fit(text, 7)}" for label, text in facts if text
-    ]
+    width = look.width and look.width - _LABEL
+    lines = []
+    for label, text in facts:
+        if text:
+            first, *more = fold(text if width is None else cut(text, width * 3), width)
+            lines.append(look.paint(f"{label:<{_LABEL}}", BOLD) + first)
+            lines += [" " * _LABEL + line for line in more]
+    return lines
 
 
 def _why(job: Job, look: Look, now: int, default_limit: float | None) -> str:
@@ -130,8 +134,8 @@ def _why(job: Job, look: Look, now: int, default_limit: float | None) -> str:
         again = "again" if job.attempts else "due"
         at = moment(look, due, now, seconds=True)
         text += f"{'; ' if text else ''}{again} in {span((due - now) / 1000 + 0.999)}, at {at}"
-    elif job.state == PENDING:
-        text += f"{'; ' if text else ''}waiting"
+    elif job.state in (PENDING, FAILED):
+        text += f"{'; ' if text else ''}{'waits for other jobs' if job.after else 'due'}"
     return text
 
 

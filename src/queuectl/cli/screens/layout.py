@@ -10,7 +10,7 @@ import os
 import time
 
 from queuectl.instants import iso
-from queuectl.text import cut, display_width, pad
+from queuectl.text import ELLIPSIS, cut, display_width, pad
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,6 +114,21 @@ def flow(look: Look, label: str, cells: Sequence[str], most: int = 4) -> list[st
 def labelled(look: Look, label: str, text: str) -> str:
     """A line of a screen whose parts have names at the left."""
     return look.paint(f"{label:<{LABEL}}", BOLD if label else "") + text
+
+
+def fold(text: str, width: int | None) -> list[str]:
+    """Safe text in lines of the width, broken between words where there are any."""
+    if width is None or display_width(text) <= width:
+        return [text]
+    lines = []
+    rest = text
+    while display_width(rest) > width:
+        whole = cut(rest, width + 1).removesuffix(ELLIPSIS)
+        space = rest.rfind(" ", 1, len(whole) + 1)
+        end = space if space > len(whole) // 2 else max(1, len(whole))
+        lines.append(rest[:end].rstrip())
+        rest = rest[end:].lstrip()
+    return [*lines, rest] if rest else lines
 
 
 def moment(look: Look, at: int | None, now: int, *, seconds: bool = False) -> str:
