@@ -74,14 +74,21 @@ class Database:
         self._use_wal()
 
     def _meta(self) -> dict[str, Any]:
+        """What the store says of itself; nothing if the database is empty."""
         try:
-            return dict(self.connection.execute("SELECT name, value FROM meta"))
+            return self._read_meta()
         except apsw.SQLError:
-            if self.connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get:
-                raise StoreError(
-                    f"{self.path} is a database of something else", "choose another --db"
-                ) from None
-            return {}
+            if not self.connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get:
+                return {}
+        try:
+            return self._read_meta()  # another process may have made the store just now
+        except apsw.SQLError:
+            raise StoreError(
+                f"{self.path} is a database of something else", "choose another --db"
+            ) from None
+
+    def _read_meta(self) -> dict[str, Any]:
+        return dict(self.connection.execute("SELECT name, value FROM meta"))
 
     def _use_wal(self) -> None:
         """Outside any transaction, so not part of a migration; nothing to do but once."""
