@@ -4,7 +4,11 @@ The jobs are enqueued beforehand, then `worker start --drain` runs from start to
 *Steady* is from the start of the first run to the end of the last one, as the store has
 them; *whole* is the process, so start of Python and the leaving included. xargs is always
 counted whole (it starts in a millisecond). A ratio is xargs's time by queuectl's: 1.0 is
-as fast as xargs, more is faster. Everything is durable: each claim and each end is fsynced.
+as fast as xargs, more is faster; *by CPU* it is xargs's CPU by queuectl's, children and the
+start of Python included, which other load on the machine hardly moves. (Other load flatters
+queuectl's times: each of its jobs is a session of its own, and where the kernel groups
+processes by session, `sched_autogroup_enabled`, each gets a share of its own.) Everything
+is durable: each claim and each end is fsynced.
 
 The engine's own CPU is that of supervisor and workers (all threads, from
 `/proc/PID/task/*/schedstat`, without the start of Python), its children's that of the jobs
@@ -13,7 +17,7 @@ The engine's own CPU is that of supervisor and workers (all threads, from
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.home import Home
 from bench.measure import account, median, number, ratio, run, seconds
@@ -26,26 +30,35 @@ if TYPE_CHECKING:
 _JOBS = 5_000
 _ECHOES = 3_000
 _ROUNDS = 7
-_TWO_OF_TWO = ("--count", "2", "--concurrency", "2")
+TWO_OF_TWO = ("--count", "2", "--concurrency", "2")
 _TWO = ("--count", "2")
 
 
-def drain(commands: Sequence[str], options: Sequence[str]) -> tuple[float, float]:
-    """Seconds that a drain of these shell lines takes: (steady, whole)."""
+class Drain(NamedTuple):
+    """Seconds that it took, and of CPU with all children."""
+
+    steady: float
+    whole: float
+    cpu: float
+
+
+def drain(commands: Sequence[str], options: Sequence[str] = TWO_OF_TWO) -> Drain:
+    """Work off these shell lines with queuectl."""
     with Home() as home:
         home.enqueue(commands)
-        whole = home.queuectl("worker", "start", "--drain", *options).wall
+        cost = home.queuectl("worker", "start", "--drain", *options)
         if home.ended() != len(commands):
             raise RuntimeError("jobs were lost")
-        return home.steady(), whole
+        return Drain(home.steady(), cost.wall, cost.cpu)
 
 
-def xargs(commands: Sequence[str], pipe: str = "") -> float:
-    """Seconds that xargs takes for the same lines."""
+def xargs(commands: Sequence[str], pipe: str = "") -> Drain:
+    """Work off the same lines with xargs."""
     with Home() as home:
         lines = home.file("lines", "\n".join(commands) + "\n")
         line = f"xargs -d '\\n' -P2 -n1 sh -c <{lines} {pipe}"
-        return run(["sh", "-c", line]).wall
+        cost = run(["sh", "-c", line])
+        return Drain(cost.wall, cost.wall, cost.cpu)
 
 
 def run_all() -> list[Row]:
@@ -54,22 +67,32 @@ def run_all() -> list[Row]:
     beside, four, two, echo_beside, echo = [], [], [], [], []
     for _ in range(_ROUNDS):
         beside.append(xargs(jobs))
-        four.append(drain(jobs, _TWO_OF_TWO))
+        four.append(drain(jobs, TWO_OF_TWO))
         two.append(drain(jobs, _TWO))
         echo_beside.append(xargs(echoes, "| cat >/dev/null"))
-        echo.append(drain(echoes, _TWO_OF_TWO))
+        echo.append(drain(echoes, TWO_OF_TWO))
     rows = []
     for what, least, theirs, ours in (
         (f"{_JOBS:,} jobs `true`, --count 2 --concurrency 2", 1.0, beside, four),
         (f"{_JOBS:,} jobs `true`, --count 2", 0.85, beside, two),
         (f"{_ECHOES:,} jobs `/bin/echo hi`, --count 2 --concurrency 2", 1.3, echo_beside, echo),
     ):
-        steady, whole = [a for a, _ in ours], [b for _, b in ours]
-        both = f"xargs {seconds(theirs)}, queuectl {seconds(steady)}"
-        rows.append(ratio(f"{what}, steady", theirs, steady, least=least, beside=both))
-        both = f"queuectl {seconds(whole)}"
-        rows.append(ratio(f"{what}, whole process", theirs, whole, beside=both))
+        rows += against_xargs(what, least, theirs, ours)
     return rows + _engine(jobs)
+
+
+def against_xargs(
+    what: str, least: float, theirs: Sequence[Drain], ours: Sequence[Drain]
+) -> list[Row]:
+    """Rows for the steady drain and for the whole process."""
+    base = [d.whole for d in theirs]
+    steady, whole = [d.steady for d in ours], [d.whole for d in ours]
+    cpu = median([a.cpu / b.cpu for a, b in zip(theirs, ours, strict=True)])
+    both = f"xargs {seconds(base)}, queuectl {seconds(steady)}"
+    return [
+        ratio(f"{what}, steady", base, steady, least=least, beside=both),
+        ratio("  whole process", base, whole, beside=f"{seconds(whole)}; by CPU {cpu:.2f}"),
+    ]
 
 
 def _engine(jobs: Sequence[str]) -> list[Row]:

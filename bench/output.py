@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.drain import drain, xargs
+from bench.drain import against_xargs, drain, xargs
 from bench.home import Home
 from bench.measure import number, peak_rss, ratio, run, seconds
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from bench.measure import Row
 
 _ROUNDS = 7
-_TWO_OF_TWO = ("--count", "2", "--concurrency", "2")
 _GIGANTIC = "exec head -c 2000000000 /dev/zero"
 _MIB = 2**20
 
@@ -33,9 +32,8 @@ def run_all() -> list[Row]:
         theirs, ours = [], []
         for _ in range(_ROUNDS):
             theirs.append(xargs(lines, "| cat >/dev/null"))
-            ours.append(drain(lines, _TWO_OF_TWO)[0])
-        beside = f"xargs {seconds(theirs)}, queuectl {seconds(ours)}"
-        rows.append(ratio(what, theirs, ours, least=least, beside=beside))
+            ours.append(drain(lines))
+        rows += against_xargs(what, least, theirs, ours)
     return rows + _two_gigabytes()
 
 
