@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from queuectl.config import Config
@@ -292,6 +292,7 @@ def test_variables_are_captured_by_name_and_by_beginning() -> None:
     assert capture(environ, ("PATH", "LC_*", "LANG")) == {"PATH": "/bin", "LC_ALL": "C"}
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from([*NewJob._fields, "delay", "timeout", "x"]),
@@ -312,6 +313,7 @@ def test_any_json_object_is_a_job_or_one_clear_line(fields: dict[str, Any]) -> N
         assert accepted.command
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_line_is_a_job_or_one_clear_line(line: str) -> None:
     try:

@@ -50,6 +50,13 @@ def test_an_empty_file_is_no_jobs(cli: Cli) -> None:
     assert cli.ok("enqueue", "--file", "-", input="\n# nothing\n") == "0 jobs enqueued"
 
 
+def test_a_delay_is_told_for_all(cli: Cli) -> None:
+    result = cli("enqueue", "--file", "-", "--delay", "5m", input="a\nb\n")
+    assert "runs at" in result.err
+    assert "in 5m00s" in result.err
+    assert all(job["run_at"] for job in jobs(cli))
+
+
 def test_windows_line_ends_and_a_byte_order_mark_are_passed_over(cli: Cli) -> None:
     cli.ok("enqueue", "--file", "-", input=b'\xef\xbb\xbf{"command":"a"}\r\necho b\r\n')
     assert [job["command"] for job in jobs(cli)] == ["a", "echo b"]

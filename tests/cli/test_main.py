@@ -33,6 +33,12 @@ def test_help_lists_every_command_and_opens_no_store(cli: Cli) -> None:
     assert not cli.home.exists()
 
 
+def test_help_is_a_word_too(cli: Cli) -> None:
+    assert cli.ok("help") == cli.ok("--help")
+    assert cli.ok("help", "dlq") == cli.ok("dlq", "--help")
+    assert cli.ok("help", "enqueue") == cli.ok("enqueue", "--help")
+
+
 def test_help_of_a_group_lists_its_commands(cli: Cli) -> None:
     text = cli.ok("dlq", "--help")
     assert "dlq retry" in text
@@ -145,6 +151,32 @@ def test_under_json_an_error_is_json_on_stderr(
     error = json.loads(result.err)["error"]
     assert error["code"] == name
     assert set(error) == {"code", "message", "hint"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["show", "BAD"],
+        ["cancel", "BAD"],
+        ["list", "--queue", "BAD"],
+        ["list", "--tag", "BAD"],
+        ["config", "set", "env_capture", "BAD"],
+        ["config", "get", "BAD"],
+        ["queue", "pause", "BAD"],
+        ["worker", "stop", "BAD"],
+        ["enqueue", "--file", "BAD"],
+        ["enqueue", "--env", "A=BAD", "true"],
+        ["enqueue", "--cwd", "BAD", "true"],
+        ["BAD"],
+        ["--BAD"],
+        ["--db", "BAD/BAD", "status", "--json"],
+    ],
+)
+def test_bytes_that_are_no_utf8_make_no_traceback(cli: Cli, words: list[str]) -> None:
+    result = cli(*[word.replace("BAD", "\udcff") for word in words])
+    assert result.code in (0, 2, 3, 5)
+    assert "Traceback" not in result.err
+    assert len(result.err.splitlines()) <= 2
 
 
 def test_json_within_a_command_is_not_ours(cli: Cli) -> None:

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -130,11 +129,13 @@ def test_bash_completes_commands_options_states_and_ids(
     cli.ok("enqueue", "true", "--id", "other")
     words = " ".join(f"'{word}'" for word in typed)
     asking = f"COMP_WORDS=({words}); COMP_CWORD={len(typed) - 1}; _queuectl"
-    script = f"{cli.ok('completion', 'bash')}\n{asking}\nprintf '%s\\n' \"${{COMPREPLY[@]}}\""
+    ours = f'queuectl() {{ {sys.executable} -m queuectl "$@"; }}'
+    answer = "printf '%s\\n' \"${COMPREPLY[@]}\""
+    script = "\n".join([ours, cli.ok("completion", "bash"), asking, answer])
     shell = subprocess.run(
         ["bash", "--norc"],
         input=script,
-        env={**cli.env, "PATH": f"{Path(sys.executable).parent}:{cli.env['PATH']}"},
+        env=cli.env,
         cwd=cli.work,
         capture_output=True,
         text=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queuectl.cli.context import note, on_terminal, out, out_json, store_of, warn_if_unserved
-from queuectl.cli.newjobs import add_job_options, command_of, fields_of, spec_of
+from queuectl.cli.newjobs import add_job_options, command_of, fields_of, spec_of, when_it_runs
 from queuectl.cli.parser import ANYWHERE, json_option
 from queuectl.clock import now_ms
 from queuectl.errors import BadInput
@@ -81,17 +81,8 @@ def run(args: argparse.Namespace) -> int:
 def say_what_holds_it(store: Store, job: NewJob, job_id: str, now: int) -> None:
     """Tell a person when the job runs, if that is not now, and if nobody would run it."""
     if job.run_at is not None:
-        note(_when(job_id, job.run_at, now))
+        note(when_it_runs(job_id, job.run_at, now))
     if job.after and (accepted := store.get(job_id)).state == CANCELLED:
         note(f"{job_id} is cancelled: {accepted.error}")
     elif on_terminal():
         warn_if_unserved(store, [job.queue])
-
-
-def _when(job_id: str, run_at: int, now: int) -> str:
-    from queuectl.durations import format_duration
-    from queuectl.instants import local_time
-
-    if run_at <= now:
-        return f"{job_id}: {local_time(run_at)} is past, so it runs now"
-    return f"{job_id} runs at {local_time(run_at)}, in {format_duration((run_at - now) / 1000)}"

@@ -43,6 +43,8 @@ def command_line(words: list[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return _BROKEN_PIPE
+    except UnicodeEncodeError:
+        failure = BadInput("this is not valid Unicode (UTF-8)")
     except RecursionError:
         failure = BadInput("this is nested too deeply")
     except OSError as error:
@@ -101,6 +103,8 @@ def _find_command(words: list[str]) -> tuple[str, str | None, list[str]]:
             near = commands.nearest(word, ("--db", "--version", "--help"))
             hint = f"did you mean {near}?" if near else "options stand after the command"
             raise BadInput(f"there is no option {word} before a command", hint)
+        elif word == "help" and not group:
+            return _find_command([*words[place:], "--help"])
         elif not group and word in commands.GROUPS:
             group = word
         else:

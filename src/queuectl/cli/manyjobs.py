@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from queuectl.cli.context import note, on_terminal, out, out_json, store_of, warn_if_unserved
-from queuectl.cli.newjobs import fields_of, spec_of
+from queuectl.cli.newjobs import fields_of, spec_of, when_it_runs
 from queuectl.clock import now_ms
 from queuectl.errors import BadInput, JobExists, JobNotFound
 from queuectl.worker.doorbell import ring
@@ -39,6 +39,9 @@ def enqueue_file(args: argparse.Namespace, now: int) -> int:
             else:
                 _all_or_nothing(lines, source)
             _answer(args, store, lines)
+            if not args.json and ("run_at" in fields or "delay" in fields):
+                run_at = fields.get("run_at", now + round(fields.get("delay", 0) * 1000))
+                note(when_it_runs("the first", run_at, now))
     finally:
         os.close(source)
     return 0

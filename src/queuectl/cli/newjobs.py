@@ -113,6 +113,16 @@ def command_of(args: argparse.Namespace, verb: str) -> Command | None:
     )
 
 
+def when_it_runs(job: str, run_at: int, now: int) -> str:
+    """What was understood of a `run_at` or a delay, for people: in local time."""
+    from queuectl.durations import format_duration
+    from queuectl.instants import local_time
+
+    if run_at <= now:
+        return f"{job} runs now: {local_time(run_at)} is past"
+    return f"{job} runs at {local_time(run_at)}, in {format_duration((run_at - now) / 1000)}"
+
+
 def _variables(given: list[str]) -> dict[str, str]:
     variables: dict[str, str] = {}
     for word in given:
