@@ -191,9 +191,10 @@ def test_output_kept_before_the_worker_died_stays_with_the_lost_run(store: Store
 def test_a_run_that_was_asked_to_end_is_cancelled_by_rescue_and_does_not_run_again(
     store: Store, dead_worker: LivingWorker, worker: LivingWorker
 ) -> None:
-    store.cancel(["a", "b"], T0)
+    store.cancel(["a", "b", "once"], T0)
     store.rescue(dead_worker.id, [token_of(dead_worker, "b")], T0)
-    assert (states(store)["a"], states(store)["b"]) == (CANCELLED, CANCELLED)
+    assert states(store) == dict.fromkeys(("a", "b", "once"), CANCELLED)
+    assert [(run.outcome, run.charged) for run in store.history("once")] == [(CANCELLED, False)]
     assert worker.claim(9, now=T0 + HOUR) == []
 
 
