@@ -1,0 +1,132 @@
+"""What an operation costs does not grow with what lies in the store (P7).
+
+Cost is counted in steps of SQLite's virtual machine, which no load on the machine changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from queuectl.model import COMPLETED, DEAD, FAILED, Chunk, Filter, OutputPart
+from queuectl.store.sqlite import SqliteStore
+
+from .helpers import HOUR, T0, LivingWorker, a_job, add, living_worker, the_end
+
+FEW, MANY = 20, 2_000
+
+
+def filled(folder: Path, each: int) -> SqliteStore:
+    """A store with this many jobs of each kind that must not matter, and three that are due."""
+    store = SqliteStore(str(folder / f"{each}.db"), str(folder / "logs"))
+    with living_worker(store) as worker:
+        store.enqueue([a_job(max_retries=1, tags=("t",)) for _ in range(3 * each)], T0)
+        claims = worker.claim(3 * each)
+        kinds = (COMPLETED, FAILED, "cancelled")
+        worker.turn(*[the_end(claim, kinds[n % 3]) for n, claim in enumerate(claims)])
+        store.enqueue([a_job(base=1_000_000) for _ in range(each)], T0)
+        worker.turn(*[the_end(claim, FAILED) for claim in worker.claim(each)])
+        store.unregister(worker.id)
+    store.enqueue([a_job(run_at=T0 + HOUR + n) for n in range(each)], T0)
+    store.set_queue("paused", paused=True)
+    store.enqueue([a_job(queue="paused", priority=10) for _ in range(each)], T0)
+    store.set_queue("full", limit=1)
+    store.enqueue([a_job(queue="full", priority=9) for _ in range(each)], T0)
+    with_many = store.enqueue([a_job(queue="paused")], T0)[0]
+    store.enqueue([a_job(after=(with_many,)) for _ in range(each)], T0)
+    add(store, "x", "y", "z")
+    return store
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cost")
+
+
+@pytest.fixture(scope="module")
+def both(folder: Path) -> Iterator[dict[int, tuple[SqliteStore, LivingWorker]]]:
+    """A store with few such jobs and one with many; a worker each, which runs one of `full`."""
+    stores = {each: filled(folder, each) for each in (FEW, MANY)}
+    workers = {each: LivingWorker(store) for each, store in stores.items()}
+    for worker in workers.values():
+        assert worker.claim_one().queue == "full"
+    yield {each: (stores[each], workers[each]) for each in stores}
+    for each, store in stores.items():
+        workers[each].leave()
+        store.close()
+
+
+def steps(store: SqliteStore, operation: Callable[[], object]) -> int:
+    """How many steps of the virtual machine this takes."""
+    count = 0
+
+    def step() -> bool:
+        nonlocal count
+        count += 1
+        return False
+
+    connection = store._db.connection
+    connection.set_progress_handler(step, 1)
+    try:
+        operation()
+    finally:
+        connection.set_progress_handler(None)
+    return count
+
+
+Operation = Callable[[SqliteStore, LivingWorker], object]
+OPERATIONS: dict[str, Operation] = {
+    "enqueue": lambda store, _worker: store.enqueue([a_job()], T0),
+    "enqueue with an id": lambda store, _worker: add(store, "new"),
+    "claim": lambda _store, worker: worker.claim_one(),
+    "claim and finish": lambda _store, worker: worker.run_one(),
+    "idle turn": lambda _store, worker: worker.turn(),
+    "status": lambda store, _worker: (store.stats(), store.workers()),
+    "get": lambda store, _worker: store.get("z"),
+    "list": lambda store, _worker: store.list_jobs(Filter(limit=10)),
+    "list dead": lambda store, _worker: store.list_jobs(Filter(states=(DEAD,), limit=10)),
+    "list failed": lambda store, _worker: store.list_jobs(Filter(states=(FAILED,), limit=10)),
+    "list a tag": lambda store, _worker: store.list_jobs(Filter(tag="t", limit=10)),
+    "history": lambda store, _worker: store.history("z"),
+    "cancel": lambda store, _worker: store.cancel(["z"], T0),
+    "retry": lambda store, _worker: store.retry(["z"], T0),
+    "prune": lambda store, _worker: store.prune(T0 + 1, 5),
+    "delete": lambda store, _worker: store.delete(["z"], T0),
+    "held": lambda _store, worker: worker.held(),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_cost_does_not_grow_with_what_lies_in_the_store(
+    both: dict[int, tuple[SqliteStore, LivingWorker]], name: str
+) -> None:
+    cost = {
+        each: steps(store, lambda s=store, w=worker: OPERATIONS[name](s, w))
+        for each, (store, worker) in both.items()
+    }
+    assert cost[FEW] > 10
+    assert cost[MANY] <= cost[FEW] * 1.05 + 20, cost
+
+
+@pytest.mark.parametrize("verb", ["delete", "prune"])
+def test_jobs_that_are_gone_leave_nothing_behind(tmp_path: Path, verb: str) -> None:
+    with SqliteStore(str(tmp_path / "q.db"), "") as store, living_worker(store) as worker:
+        add(store, "a", "b", max_retries=2, base=0, tags=("t", "u"), env={"A": "1"})
+        add(store, "c", "d", after=("a", "b"), tags=("t",))
+        for claim in worker.claim(2):
+            output = OutputPart(claim.token, [Chunk(1, 1, 0, b"out"), Chunk(2, 2, 0, b"err")])
+            worker.turn(the_end(claim, FAILED, output=output))
+        worker.run_one(FAILED)
+        worker.run_one(FAILED)
+        if verb == "prune":
+            assert store.prune(T0 + 1, 10) == 4
+        else:
+            store.delete(["a", "c", "b", "d"], T0)
+        tables = ("jobs", "specs", "tags", "waits", "attempts", "output")
+        left = {
+            table: store._db.connection.execute(f"SELECT count(*) FROM {table}").get  # noqa: S608 - names above
+            for table in tables
+        }
+        assert left == dict.fromkeys(tables, 0)
