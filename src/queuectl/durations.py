@@ -7,7 +7,7 @@ import re
 from queuectl.errors import BadInput
 
 _UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
+_PART = r"(\d+(?:\.\d+)?)(ms|d|h|m|s)"
 LONGEST = 100 * 365 * 86_400.0
 """A hundred years."""
 
@@ -30,9 +30,9 @@ def parse_duration(text: str, what: str, *, none_is: float | None = None) -> flo
 
 
 def _seconds(word: str) -> float | None:
-    if re.fullmatch(r"\d+(\.\d+)?", word):
+    if re.fullmatch(r"\d+(\.\d+)?", word, re.ASCII):
         return float(word)
-    parts = _PART.findall(word)
+    parts = re.findall(_PART, word, re.ASCII)
     if not parts or "".join(number + unit for number, unit in parts) != word:
         return None
     units = [unit for _number, unit in parts]
