@@ -387,7 +387,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 def test_the_store_does_what_the_model_says(backend: SqliteBackend) -> None:
-    examples = int(os.environ.get("MODEL_EXAMPLES", "350"))
+    examples = int(os.environ.get("MODEL_EXAMPLES", "200"))
     run_state_machine_as_test(
         lambda: StoreMachine(backend),
         settings=settings(
