@@ -133,6 +133,14 @@ class PostgresServer:
     def drop_database(self, name: str) -> None:
         self.run_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
+    def require_password(self, role: str) -> None:
+        """From now on this role needs its password over TCP."""
+        with open(f"{self.data}/pg_hba.conf", encoding="utf-8") as file:
+            rules = file.read()
+        with open(f"{self.data}/pg_hba.conf", "w", encoding="utf-8") as file:
+            file.write(f"host all {role} 127.0.0.1/32 scram-sha-256\n{rules}")
+        self.run_sql("SELECT pg_reload_conf()")
+
     def _answers(self) -> bool:
         import psycopg
 

@@ -46,7 +46,8 @@ _PATIENCE = {
     "tcp_user_timeout": "30000",
     "fallback_application_name": "queuectl",
 }
-_READY = {1: select.POLLIN, 2: select.POLLOUT, 3: select.POLLIN | select.POLLOUT}
+_WRITABLE = 2  # of psycopg's Wait and Ready
+_EVENTS = {1: select.POLLIN, 2: select.POLLOUT, 3: select.POLLIN | select.POLLOUT}
 
 _statements: dict[str, str] = {}
 
@@ -79,19 +80,26 @@ class Connection(psycopg.Connection["tuple[Any, ...]"]):
         poll = select.poll()
         try:
             wanted = next(gen)
+            socket = self.pgconn.socket
             while True:
-                poll.register(self.pgconn.socket, _READY[wanted])
+                poll.register(socket, _EVENTS[wanted])
                 left = end - time.monotonic()
-                if left <= 0:
-                    self.pgconn.finish()
-                    raise NoAnswerError("no answer in time")
-                ready = poll.poll(min(left, 3600) * 1000)
+                ready = poll.poll(min(left, 3600) * 1000) if left > 0 else []
                 if ready:
                     event = ready[0][1]
-                    seen = (event & ~select.POLLOUT and 1) | (event & select.POLLOUT and 2)
+                    seen = wanted if event & ~select.POLLOUT else _WRITABLE
                     wanted = gen.send(seen & wanted or wanted)
+                elif left <= 0:
+                    self.pgconn.finish()
+                    raise NoAnswerError("no answer in time")
         except StopIteration as end_of_call:
             return end_of_call.value
+        except psycopg.Error as error:
+            # Ends it in order if it was not its own error; left alone it would try to
+            # speak to the server when it is collected.
+            with suppress(psycopg.Error, StopIteration):
+                gen.throw(error)
+            raise
 
 
 class Database:
@@ -132,26 +140,32 @@ class Database:
             prepare_threshold=None,
             cursor_factory=psycopg.RawCursor,
         )
-        self._connection = connection
         connection.deadline = time.monotonic() + self._wait_seconds
+        try:
+            self._recognise(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        self.session = secrets.randbits(62)
+        return connection
+
+    def _recognise(self, connection: Connection) -> None:
+        """See that it is our store, made and migrated, and whether a pooler is between."""
         meta = self._meta(connection)
         if int(meta.get("version", 0)) < VERSION:
             meta = self._migrate(connection)
         if int(meta["min_compatible"]) > VERSION:
-            self.close()
             raise StoreTooNew(
                 f"{self.url} belongs to a newer queuectl (store version {meta['version']})",
                 "upgrade queuectl on this machine",
             )
         if self.uid not in ("", meta["uid"]):
-            self.close()
             raise StoreError(f"{self.url} is another store than before")
         self.uid = meta["uid"]
         # A pooler makes up the process id that it tells its clients.
         if meta["backend"] == str(connection.info.backend_pid):
             connection.prepare_threshold = 2
-        self.session = secrets.randbits(62)
-        return connection
 
     def _meta(self, connection: Connection) -> dict[str, str]:
         try:

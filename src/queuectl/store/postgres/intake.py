@@ -30,11 +30,12 @@ _COPIED_AT_ONCE = 5000
 
 
 class _Numbers(Record):
-    """What an enqueue found out: numbers for its jobs, and those of what they name."""
+    """What an enqueue found out: numbers for its jobs, and those of what they name.
+    `captures` goes by the identity of `NewJob.captured`: most jobs share one object."""
 
     seqs: Sequence[int]
     queues: Mapping[str, int]
-    captures: Mapping[str, int]
+    captures: Mapping[int, int]
 
 
 class _Waiting(Record):
@@ -74,10 +75,12 @@ class Intake(Shared):
         chosen = [job.id for job in jobs if job.id is not None]
         numbered = [made_up_number(job_id) for job_id in chosen]
         names = list({job.queue: None for job in jobs})
-        envs = _envs(jobs)
+        distinct = {id(job.captured): job.captured for job in jobs if job.captured}
+        envs = {key: compact(env) for key, env in distinct.items()}
+        digests = {key: _digest(text) for key, text in envs.items()}
         self._db.execute(sql("lock_numbers"), (any(n is not None for n in numbered),))
         facts = self._db.execute(
-            sql("prepare"), (len(jobs), chosen, numbered, names, list(envs))
+            sql("prepare"), (len(jobs), chosen, numbered, names, list(digests.values()))
         ).fetchall()
         states = {text: state for kind, text, _n, state in facts if kind == "taken"}
         _refuse_taken(chosen, states)
@@ -90,12 +93,12 @@ class Intake(Shared):
             if name not in queues:
                 self._db.execute(sql("add_queue"), (name,))
                 queues[name] = self._db.execute(sql("find_queue"), (name,)).fetchall()[0][0]
-        for digest, env in envs.items():
+        for key, digest in digests.items():
             if digest not in captures:
-                self._db.execute(sql("add_capture"), (env, digest))
+                self._db.execute(sql("add_capture"), (envs[key], digest))
                 found = self._db.execute(sql("find_capture"), (digest,)).fetchall()
                 captures[digest] = found[0][0]
-        return _Numbers(seqs, queues, captures)
+        return _Numbers(seqs, queues, {key: captures[d] for key, d in digests.items()})
 
     def _pass_over_chosen(
         self, jobs: Sequence[NewJob], seqs: list[int], taken: set[int]
@@ -166,13 +169,6 @@ def _judge(after: Sequence[str], known: Mapping[str, tuple[int, str]]) -> _Waiti
     return _Waiting(needs, None)
 
 
-def _envs(jobs: Sequence[NewJob]) -> dict[str, str]:
-    """Digest -> text of each environment that was kept; most share one object."""
-    distinct = {id(job.captured): job.captured for job in jobs if job.captured}
-    texts = [compact(env) for env in distinct.values()]
-    return {_digest(text): text for text in texts}
-
-
 def _digest(text: str) -> str:
     return md5(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
 
@@ -213,7 +209,7 @@ def _spec_row(row: tuple[NewJob, int, _Waiting], numbers: _Numbers) -> tuple[Any
         job.cwd,
         job.cwd_explicit,
         job.created_by,
-        numbers.captures[_digest(compact(job.captured))] if job.captured else None,
+        numbers.captures.get(id(job.captured)),
         job.run_at,
         store_map(job.env),
         store_list(job.tags),
