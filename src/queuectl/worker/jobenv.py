@@ -7,7 +7,7 @@ import os
 from queuectl import host
 from queuectl.worker import process
 
-_KEPT = ("QUEUECTL_HOME", "QUEUECTL_RUNTIME_DIR")
+_KEPT = (b"QUEUECTL_HOME", b"QUEUECTL_RUNTIME_DIR")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ class JobEnvironment:
         self._host = host.host_name()
         self._base = {
             name: value
-            for name, value in os.environ.items()
-            if not name.startswith("QUEUECTL_") or name in _KEPT
+            for name, value in os.environb.items()
+            if not name.startswith(b"QUEUECTL_") or name in _KEPT
         }
-        self._base["QUEUECTL_DB"] = store_url
+        self._base[b"QUEUECTL_DB"] = process.encoded(store_url)
 
-    def of(self, claim: Claim, slot: int) -> dict[str, str]:
+    def of(self, claim: Claim, slot: int) -> dict[bytes, bytes]:
         """The worker's own, then what was kept at enqueue (on the same host), then `env`."""
-        env = dict(self._base)
+        env: dict[str, str] = {}
         if claim.captured and claim.created_by.rpartition("@")[2] == self._host:
             env.update(claim.captured)
         env.update(claim.env)
@@ -39,7 +39,8 @@ class JobEnvironment:
         env["QUEUECTL_QUEUE"] = claim.queue
         env["QUEUECTL_SLOT"] = str(slot)
         env[process.MARK] = process.mark(self._uid, claim.token)
-        return env
+        own = [(process.encoded(name), process.encoded(value)) for name, value in env.items()]
+        return self._base | dict(own)
 
 
 def enter(claim: Claim) -> str | None:
@@ -48,7 +49,7 @@ def enter(claim: Claim) -> str | None:
     Raises process.CannotStartError if a directory that was asked for is missing.
     """
     try:
-        os.chdir(claim.cwd)
+        os.chdir(process.encoded(claim.cwd))
         return None
     except OSError as error:
         if claim.cwd_explicit:

@@ -45,13 +45,18 @@ class CannotStartError(Exception):
         self.message = message
 
 
+def encoded(text: str) -> bytes:
+    """What a program is given of a text: UTF-8, whatever the locale of the worker."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def mark(store_uid: str, token: int) -> str:
     """The value of `QUEUECTL_RUN` for a run."""
     return f"{store_uid}.{token}"
 
 
 def spawn(
-    command: Command, env: Mapping[str, str], stdin: int, stdout: int, stderr: int
+    command: Command, env: Mapping[bytes, bytes], stdin: int, stdout: int, stderr: int
 ) -> int:
     """Start a command in the present directory, in a session of its own; its pid.
 
@@ -65,18 +70,19 @@ def spawn(
     )
     if words is None:
         words = ["sh", "-c", str(command)]
-        program = "/bin/sh"
+        program = b"/bin/sh"
     else:
         program = _find(words[0], env)
     try:
-        return _spawn(program, words, env, actions)
+        return _spawn(program, [encoded(word) for word in words], env, actions)
     except FileNotFoundError:
         raise CannotStartError(NOT_FOUND, f"{words[0]}: not found") from None
     except PermissionError:
         raise CannotStartError(NOT_EXECUTABLE, f"{words[0]}: permission denied") from None
     except OSError as error:
         if error.errno == errno.ENOEXEC:  # a script without #!
-            return _spawn("/bin/sh", ["sh", program, *words[1:]], env, actions)
+            rest = [encoded(word) for word in words[1:]]
+            return _spawn(b"/bin/sh", [b"sh", program, *rest], env, actions)
         if error.errno in (
             errno.E2BIG,
             errno.ELOOP,
@@ -89,9 +95,9 @@ def spawn(
 
 
 def _spawn(
-    program: str,
-    words: list[str],
-    env: Mapping[str, str],
+    program: bytes,
+    words: list[bytes],
+    env: Mapping[bytes, bytes],
     actions: Sequence[tuple[int, int, int]],
 ) -> int:
     return os.posix_spawn(
@@ -105,13 +111,13 @@ def _spawn(
     )
 
 
-def _find(name: str, env: Mapping[str, str]) -> str:
+def _find(name: str, env: Mapping[bytes, bytes]) -> bytes:
     """Where the program is, by the job's own PATH. Raises CannotStartError as a shell would."""
     if "/" in name:
-        return name
+        return encoded(name)
     refused = None
-    for folder in (env.get("PATH") or os.defpath).split(":"):
-        path = f"{folder or '.'}/{name}"
+    for folder in (env.get(b"PATH") or os.defpath.encode()).split(b":"):
+        path = (folder or b".") + b"/" + encoded(name)
         if os.access(path, os.X_OK) and not os.path.isdir(path):
             return path
         if refused is None and os.path.isfile(path):

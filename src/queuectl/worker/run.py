@@ -83,7 +83,7 @@ class Run:
 
     # -- start -------------------------------------------------------------------------
 
-    def start(self, env: Mapping[str, str], null: int) -> None:
+    def start(self, env: Mapping[bytes, bytes], null: int) -> None:
         """Start the process in the present directory.
 
         Raises process.CannotStartError, or OSError where the machine is short of something;
