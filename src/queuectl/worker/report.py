@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import time
 
 from queuectl.durations import format_duration
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from queuectl.model import Claim, Outcome, Verdict
 
 _COMMAND_WIDTH = 60
+_PIECE = 4096
+"""Bytes that a descriptor takes without waiting once it polls as writable (pipe(7))."""
+_MOST_UNSAID = 1 << 18
 
 
 class Report:
@@ -20,6 +24,9 @@ class Report:
 
     def __init__(self, descriptor: int = 2) -> None:
         self._descriptor = descriptor
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+        self._unsaid = b""
         self._lines: list[str] = []
         self._second = 0
         self._clock = ""
@@ -55,15 +62,18 @@ class Report:
         self.line(text)
 
     def flush(self) -> None:
-        """Write what there is. Nobody listening is no reason to stop working."""
-        if not self._lines:
-            return
-        text = "".join(self._lines)
+        """Write what there is. Nobody listening is no reason to stop working, nor to wait:
+        a terminal may be held (Ctrl+S), a pipe be full."""
+        if self._lines and len(self._unsaid) < _MOST_UNSAID:
+            self._unsaid += "".join(self._lines).encode("utf-8", "replace")
         self._lines = []
-        try:
-            os.write(self._descriptor, text.encode("utf-8", "replace"))
-        except OSError:
-            return
+        while self._unsaid and self._poll.poll(0):
+            try:
+                written = os.write(self._descriptor, self._unsaid[:_PIECE])
+            except OSError:
+                self._unsaid = b""
+                return
+            self._unsaid = self._unsaid[written:]
 
 
 def _shown(claim: Claim) -> str:
