@@ -6,6 +6,8 @@ import json
 import os
 import sys
 import threading
+from contextlib import suppress
+from io import TextIOWrapper
 from logging import Formatter, LogRecord
 from logging.handlers import RotatingFileHandler
 
@@ -96,10 +98,9 @@ class _Log:
     """
 
     def __init__(self, path: str) -> None:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
-        previous = os.umask(0o077)
-        self._handler = RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=_LOGS_KEPT)
-        os.umask(previous)
+        self._handler = _PrivateFiles(
+            path, maxBytes=_LOG_BYTES, backupCount=_LOGS_KEPT, encoding="utf-8"
+        )
         self._handler.setFormatter(Formatter("%(message)s"))
         read, write = os.pipe()
         os.dup2(write, 2)
@@ -117,7 +118,23 @@ class _Log:
         """After the last worker: take what is still in the pipe."""
         os.close(2)
         self._thread.join(1.0)
-        self._handler.close()
+        with suppress(OSError):  # a full disk
+            self._handler.close()
+
+
+class _PrivateFiles(RotatingFileHandler):
+    """Rotated files that only their user can read. A full disk is no reason to stop: what
+    would be said of it would come back through the pipe."""
+
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, "a", encoding=self.encoding, opener=_private)
+
+    def handleError(self, record: LogRecord) -> None:  # noqa: ARG002, N802 - logging's
+        return
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 if __name__ == "__main__":
