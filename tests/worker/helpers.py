@@ -146,6 +146,11 @@ class Supervisor:
     def send(self, number: int) -> None:
         self.process.send_signal(number)
 
+    def stop_now(self) -> None:
+        """Two signals, of two kinds, since two of a kind may become one."""
+        self.send(signal.SIGTERM)
+        self.send(signal.SIGINT)
+
     def wait(self, seconds: float = PATIENCE) -> int:
         """Its exit code."""
         try:
@@ -306,8 +311,7 @@ class Shop:
 
     def stop(self, supervisor: Supervisor) -> int:
         """Stop it at once; its exit code."""
-        for _ in range(2):
-            supervisor.send(signal.SIGTERM)
+        supervisor.stop_now()
         return supervisor.wait()
 
     # -- nothing is left ---------------------------------------------------------------
@@ -316,14 +320,13 @@ class Shop:
         """End everything; fail if something did not end by itself, or was left behind."""
         for supervisor in self._supervisors:
             if supervisor.process.poll() is None:
-                supervisor.send(signal.SIGTERM)
-                supervisor.send(signal.SIGTERM)
+                supervisor.stop_now()
         stuck = [s.pid for s in self._supervisors if not _ended(s)]
         left = list(self._left())
         if stuck:  # PYTHONFAULTHANDLER: each says in the log where its threads are
             for pid in workers_of(self.uid):
                 kill(pid, signal.SIGABRT)
-            time.sleep(0.5)
+            time.sleep(1.0)
         for pid in (*stuck, *workers_of(self.uid), *marked(self.uid)):
             kill(pid)
         for supervisor in self._supervisors:

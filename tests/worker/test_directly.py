@@ -90,7 +90,7 @@ def directly(line: str) -> tuple[int, bytes]:
     read, write = os.pipe()
     null = os.open(os.devnull, os.O_RDWR)
     try:
-        pid = spawn(line, os.environ, null, write, null)
+        pid = spawn(line, os.environb, null, write, null)
     except CannotStartError as error:
         os.close(read)
         return error.exit_code, b""
@@ -171,7 +171,7 @@ def test_any_line_that_is_taken_as_plain_means_to_the_shell_what_it_means_to_us(
 
 def test_the_path_that_counts_is_the_jobs(folder: Path) -> None:
     read, write = os.pipe()
-    pid = spawn("script x", {"PATH": f"/nowhere::{folder}"}, 0, write, write)
+    pid = spawn("script x", {b"PATH": b"/nowhere::" + bytes(folder)}, 0, write, write)
     os.close(write)
     with os.fdopen(read, "rb") as file:
         assert file.read() == b"script 1 x\n"

@@ -1,0 +1,173 @@
+"""The one thread that may wait for the store."""
+
+from __future__ import annotations
+
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from queuectl.errors import StoreError
+from queuectl.store.base import Store
+from queuectl.worker.storethread import StoreThread
+
+from .helpers import Shop, wait_until
+
+
+class Heard:
+    """What a call or a look came to."""
+
+    def __init__(self) -> None:
+        self.results: list[Any] = []
+        self.errors: list[Any] = []
+
+    def __call__(self, result: Any, error: Any) -> None:
+        if error is None:
+            self.results.append(result)
+        else:
+            self.errors.append(error)
+
+
+def look_nowhere(_store: Store) -> None:
+    return None
+
+
+@pytest.fixture
+def begun() -> Iterator[list[StoreThread]]:
+    """Threads to be ended when the test is over."""
+    threads: list[StoreThread] = []
+    yield threads
+    for thread in threads:
+        thread.finish(5)
+
+
+def deliver_until(thread: StoreThread, condition: Any) -> None:
+    def look() -> bool:
+        if select.select([thread.fileno()], [], [], 0)[0]:
+            thread.deliver()
+        return bool(condition())
+
+    wait_until(look)
+
+
+def test_calls_are_done_in_order_there_and_told_here(
+    shop: Shop, begun: list[StoreThread]
+) -> None:
+    thread = StoreThread(lambda: _open(shop), look_nowhere, 60)
+    begun.append(thread)
+    heard, where = Heard(), Heard()
+    for n in range(5):
+        thread.call(lambda _store, n=n: n, heard)
+    thread.call(
+        lambda store: (threading.current_thread() is not threading.main_thread(), store.uid),
+        where,
+    )
+    thread.start()
+    deliver_until(thread, lambda: where.results)
+    assert heard.results == [0, 1, 2, 3, 4]
+    assert where.results == [(True, shop.uid)]
+
+
+def _open(shop: Shop) -> Store:
+    from queuectl.store import open_store
+
+    return open_store(shop.url)
+
+
+def test_an_error_of_the_store_is_told_and_the_thread_goes_on(
+    shop: Shop, begun: list[StoreThread]
+) -> None:
+    thread = StoreThread(lambda: _open(shop), look_nowhere, 60)
+    begun.append(thread)
+    heard = Heard()
+
+    def refuse(_store: Store) -> None:
+        raise StoreError("no")
+
+    thread.start()
+    thread.call(refuse, heard)
+    thread.call(lambda store: store.uid, heard)
+    deliver_until(thread, lambda: heard.results)
+    assert [error.message for error in heard.errors] == ["no"]
+
+
+def test_a_store_that_cannot_be_opened_is_tried_again_with_the_next_call(
+    shop: Shop, begun: list[StoreThread]
+) -> None:
+    attempts: list[int] = []
+
+    def open_it() -> Store:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise StoreError("not yet")
+        return _open(shop)
+
+    thread = StoreThread(open_it, look_nowhere, 60)
+    begun.append(thread)
+    thread.start()
+    heard = Heard()
+    for _ in range(3):
+        thread.call(lambda store: store.uid, heard)
+    deliver_until(thread, lambda: heard.results)
+    assert (len(heard.errors), heard.results) == (2, [shop.uid])
+
+
+def test_it_looks_around_as_soon_as_the_store_is_open(
+    shop: Shop, begun: list[StoreThread]
+) -> None:
+    news = Heard()
+    thread = StoreThread(lambda: _open(shop), lambda store: store.uid, 3600)
+    begun.append(thread)
+    thread.on_news = news
+    thread.call(lambda _store: None, Heard())
+    thread.start()
+    deliver_until(thread, lambda: news.results)
+    assert news.results == [shop.uid]
+
+
+def test_it_looks_around_at_its_interval_busy_or_idle(
+    shop: Shop, begun: list[StoreThread]
+) -> None:
+    looks: list[int] = []
+    news = Heard()
+
+    def look(_store: Store) -> int | None:
+        looks.append(1)
+        return len(looks) if len(looks) != 2 else None
+
+    thread = StoreThread(lambda: _open(shop), look, 0.05)
+    begun.append(thread)
+    thread.on_news = news
+    thread.call(lambda _store: None, Heard())
+    thread.start()
+    deliver_until(thread, lambda: news.results)
+    busy = Heard()
+
+    def once_more() -> bool:
+        thread.call(lambda _store: None, busy)
+        return 5 in news.results
+
+    deliver_until(thread, once_more)
+    assert news.results[:4] == [1, 3, 4, 5]  # nothing is told of a look that saw nothing
+
+
+def test_whatever_else_goes_wrong_there_ends_the_process() -> None:
+    """A worker without its store thread would look alive and do nothing."""
+    code = (
+        "import time\n"
+        "from queuectl.worker.storethread import StoreThread\n"
+        "def open_it(): raise OSError('too many open files')\n"
+        "thread = StoreThread(open_it, lambda store: None, 60)\n"
+        "thread.call(lambda store: None, lambda result, error: None)\n"
+        "thread.start()\n"
+        "time.sleep(30)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode not in (0, 1)
+    assert "too many open files" in done.stderr
