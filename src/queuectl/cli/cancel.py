@@ -8,7 +8,7 @@ from queuectl.cli.waiting import changes
 from queuectl.clock import now_ms
 from queuectl.errors import JobNotFound
 from queuectl.model import CANCELLED, FAILED, PENDING, PROCESSING, Change
-from queuectl.worker.doorbell import ring
+from queuectl.worker.doorbell import wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _cancel(store: Store, ids: Sequence[str]) -> list[Change]:
     asked = store.cancel(ids, now_ms())
-    ring(store.uid)
+    wake(store)
     return [_dead(store, change) if change.result == "asked" else change for change in asked]
 
 

@@ -8,7 +8,7 @@ from queuectl.cli.context import note, out, store_of
 from queuectl.clock import now_ms
 from queuectl.errors import BadInput, WrongState
 from queuectl.model import DEAD
-from queuectl.worker.doorbell import ring
+from queuectl.worker.doorbell import wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def run_retry(args: argparse.Namespace) -> int:
     _chosen(args)
     with store_of(args) as store:
         code = act(args, store, _RETRY, lambda ids: store.retry(ids, now), now)
-        ring(store.uid)
+        wake(store)
     return code
 
 

@@ -8,7 +8,7 @@ from queuectl.cli.parser import ANYWHERE, json_option
 from queuectl.clock import now_ms
 from queuectl.errors import BadInput
 from queuectl.model import CANCELLED
-from queuectl.worker.doorbell import ring
+from queuectl.worker.doorbell import wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             job = spec.from_command(command, now)
         job_id = store.enqueue([job], now)[0]
-        ring(store.uid)
+        wake(store)
         if args.json:
             from queuectl.cli.jsonshapes import job_json
 

@@ -8,7 +8,7 @@ from queuectl.cli.context import note, on_terminal, out, out_json, store_of, war
 from queuectl.cli.newjobs import fields_of, spec_of, when_it_runs
 from queuectl.clock import now_ms
 from queuectl.errors import BadInput, JobExists, JobNotFound
-from queuectl.worker.doorbell import ring
+from queuectl.worker.doorbell import wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class _Lines:
             except (JobExists, JobNotFound) as error:
                 jobs = self._without_refused(jobs, error)
                 continue
-            ring(self.store.uid)
+            wake(self.store)
             self.enqueued += len(ids)
             self.first, self.last = self.first or ids[0], ids[-1]
             self.queues.update({job.queue for _number, job in jobs})

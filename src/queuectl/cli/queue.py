@@ -6,7 +6,7 @@ from queuectl.cli.context import note, out, out_json, store_of
 from queuectl.cli.parser import json_option, whole_number
 from queuectl.errors import QueueNotFound
 from queuectl.jobfields import check_queue
-from queuectl.worker.doorbell import ring
+from queuectl.worker.doorbell import wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def run_resume(args: argparse.Namespace) -> int:
                 f"did you mean {near}?" if near else "queuectl queue list",
             )
         store.set_queue(name, paused=False)
-        ring(store.uid)
+        wake(store)
     out(f"{name} is open")
     return 0
 
@@ -94,7 +94,7 @@ def run_limit(args: argparse.Namespace) -> int:
     with store_of(args) as store:
         _say_if_new(store, name)
         store.set_queue(name, limit=args.limit)
-        ring(store.uid)
+        wake(store)
     out(f"{name} runs {args.limit} at a time" if args.limit else f"{name} has no limit")
     return 0
 

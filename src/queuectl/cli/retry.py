@@ -6,7 +6,7 @@ from queuectl.cli.bulk import Rule, act, add_targets
 from queuectl.cli.context import store_of
 from queuectl.clock import now_ms
 from queuectl.model import CANCELLED, COMPLETED, DEAD, FAILED, PENDING
-from queuectl.worker.doorbell import ring
+from queuectl.worker.doorbell import wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,5 +33,5 @@ def run(args: argparse.Namespace) -> int:
             lambda ids: store.retry(ids, now, again=args.again),
             now,
         )
-        ring(store.uid)
+        wake(store)
     return code

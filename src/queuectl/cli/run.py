@@ -13,7 +13,7 @@ from queuectl.clock import now_ms
 from queuectl.errors import BadInput
 from queuectl.jobspec import fields_of_line
 from queuectl.model import CANCELLED, COMPLETED, ENDED
-from queuectl.worker.doorbell import ring
+from queuectl.worker.doorbell import wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         job = spec_of(store, options).from_fields(given, now)
         with _Signals() as signals:
             job_id = store.enqueue([job], now)[0]
-            ring(store.uid)
+            wake(store)
             if on_terminal():
                 note(f"{job_id} enqueued")
             say_if_stuck(store, store.get(job_id))
@@ -97,7 +97,7 @@ def _follow(store: Store, job_id: str, signals: _Signals, *, keep: bool) -> int:
 
 def _cancel(store: Store, job_id: str) -> None:
     store.cancel([job_id], now_ms())
-    ring(store.uid)
+    wake(store)
 
 
 class _Signals:

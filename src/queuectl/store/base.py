@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from types import TracebackType
-    from typing import Self
+    from typing import Protocol, Self
 
     from queuectl.config import Config
     from queuectl.model import (
@@ -36,6 +36,28 @@ if TYPE_CHECKING:
         Want,
         Worker,
     )
+else:
+    Protocol = object
+
+
+class Listener(Protocol):
+    """Hears when somebody calls `Store.announce`; not tied to the store's thread."""
+
+    alive: bool
+    """False once the connection is known to be lost."""
+
+    def fileno(self) -> int:
+        """Readable when there is something to `drain`."""
+
+    def drain(self) -> bool:
+        """Take what has come. True if somebody called."""
+
+    def test(self) -> bool:
+        """Call oneself, now and then: a half-open connection looks like a quiet one. False
+        if the last test was not heard."""
+
+    def close(self) -> None:
+        """Hear nothing more."""
 
 
 class Store(ABC):
@@ -235,6 +257,17 @@ class Store(ABC):
     @abstractmethod
     def metrics(self, recent: int) -> Metrics:
         """Totals, the durations of the last 1,000 runs, and the last `recent` events."""
+
+    def announce(self) -> None:  # noqa: B027 - one host has nobody else to call
+        """Wake the workers of other hosts: there may be something for them. Only a hint, and
+        never fails. Nothing to do for a store of one host."""
+
+    def listen(self) -> Listener | None:
+        """What hears `announce`, on a connection of its own; None for a store of one host.
+
+        Raises StoreError.
+        """
+        return None
 
     @abstractmethod
     def change_mark(self) -> object:

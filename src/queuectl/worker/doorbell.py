@@ -11,6 +11,10 @@ from __future__ import annotations
 import _socket
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from queuectl.store.base import Store
+
 _TRIES = 10
 
 
@@ -57,6 +61,12 @@ class Doorbell:
         """Take the bell down."""
         self._socket.close()
         take_down(self._path)
+
+
+def wake(store: Store) -> None:
+    """Wake the workers of this store, on this host and on others."""
+    ring(store.uid)
+    store.announce()
 
 
 def ring(store_uid: str) -> None:
@@ -107,7 +117,8 @@ def _make_folder(store_uid: str) -> None:
         try:
             os.mkdir(folder, 0o700)
         except FileExistsError:
-            continue
+            if os.lstat(folder).st_uid == os.getuid():
+                os.chmod(folder, 0o700)
     if not _is_ours(_root()):
         raise PermissionError
 

@@ -38,13 +38,15 @@ class Lookout:
     def __call__(self, store: Store) -> News | None:
         now = time.monotonic()
         if now >= self._beat_at:
-            store.heartbeat(self._worker_id, now_ms())
+            if not store.leases:  # else a thread of its own does it: see `heart`
+                store.heartbeat(self._worker_id, now_ms())
             self._beat_at = now + self._config.lease_seconds / 6
             rescue_lost(store)
         retention = self._config.retention
         if retention is not None and now >= self._prune_at:
             pruned = store.prune(now_ms() - round(retention * 1000), _PRUNED_AT_ONCE)
-            self._prune_at = now + (0 if pruned == _PRUNED_AT_ONCE else _PRUNE_EVERY)
+            every = min(_PRUNE_EVERY, retention)
+            self._prune_at = now + (0 if pruned == _PRUNED_AT_ONCE else every)
         changed, config = self._changes(store)
         folder = store.slot_dir
         dead = tuple((worker_id, folder) for worker_id in dead_workers(folder))

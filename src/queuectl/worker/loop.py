@@ -32,10 +32,15 @@ if TYPE_CHECKING:
     from queuectl.config import Config
     from queuectl.model import Outcome, Turn
     from queuectl.worker.doorbell import Doorbell
+    from queuectl.worker.heart import Heart
     from queuectl.worker.lookout import News
     from queuectl.worker.report import Report
     from queuectl.worker.slots import SlotFile
     from queuectl.worker.storethread import StoreThread
+
+
+_FENCE_LOOK = 0.5
+"""Timers don't count a sleep of the machine; the fence does, and is looked at so often."""
 
 
 class Settings(Record):
@@ -60,6 +65,7 @@ class Loop:
         store: StoreThread,
         slot_file: SlotFile,
         bell: Doorbell,
+        heart: Heart | None,
         report: Report,
     ) -> None:
         self._settings = settings
@@ -73,6 +79,7 @@ class Loop:
         self._selector.register(store.fileno(), EVENT_READ, store.deliver)
         self._selector.register(bell.fileno(), EVENT_READ, self._rung)
         self._bell = bell
+        self._heart = heart
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._free = list(range(settings.first_slot, settings.first_slot + settings.slots))
         self._running: dict[int, Run] = {}
@@ -141,7 +148,7 @@ class Loop:
             self._rescues.due_at,
             self._turns.due_at(now, stopping=self._stopping),
             self._pace.give_back_at if self._backlog else NEVER,
-            now + self._config.lease_seconds / 6,
+            now + (self._config.lease_seconds / 6 if self._heart is None else _FENCE_LOOK),
             self._young[0].started + WATCH_AFTER if self._young else NEVER,
         )
         return max(0.0, until - now)
@@ -160,6 +167,8 @@ class Loop:
                 elif run.flush:
                     self._flush_output(run)
             self._soonest = min((run.deadline for run in self._running.values()), default=NEVER)
+        if self._heart is not None and self._heart.is_over:
+            self._lose_all(StoreError("the lease could not be renewed in time"))
         if now >= self._stop_at:
             self._cut_off(at_once=False)
         if now >= self._rescues.due_at and self._rescues.go_on(self._config.kill_grace):
@@ -352,6 +361,7 @@ class Loop:
             return
         if news.config is not None:
             self._config = news.config
+            self._store.interval = news.config.worker_poll_interval
         if news.changed:
             self._turns.look_soon()
         if not self._slot_file.in_place():

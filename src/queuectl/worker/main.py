@@ -22,6 +22,8 @@ from queuectl.model import Worker
 from queuectl.store import open_store
 from queuectl.worker import faultpoints
 from queuectl.worker.doorbell import Doorbell
+from queuectl.worker.ear import Ear
+from queuectl.worker.heart import Heart, boot_ns
 from queuectl.worker.lookout import Lookout
 from queuectl.worker.loop import Loop, Settings
 from queuectl.worker.pace import MOST
@@ -51,6 +53,7 @@ def main(argv: list[str]) -> int:
     try:
         with open_store(settings.store_url) as store:
             config = store.config()
+            began = boot_ns()
             slot_file = SlotFile(
                 store.slot_dir, settings.worker_id, settings.slots + 2 * MOST + 64
             )
@@ -59,17 +62,28 @@ def main(argv: list[str]) -> int:
             except BaseException:
                 slot_file.remove()
                 raise
+            leases = store.leases
             faultpoints.reach("worker.registered")
     except QueuectlError as error:
         print(f"queuectl: {error.message}", file=sys.stderr)
         return error.exit_code
-    return _work(settings, config, slot_file, signals, lifeline, ready)
+    heart = None
+    if leases:
+        heart = Heart(
+            lambda: open_store(settings.store_url),
+            settings.worker_id,
+            config.lease_seconds,
+            began,
+            slot_file,
+        )
+    return _work(settings, config, slot_file, heart, signals, lifeline, ready)
 
 
 def _work(
     settings: Settings,
     config: Config,
     slot_file: SlotFile,
+    heart: Heart | None,
     signals: int,
     lifeline: int,
     ready: int,
@@ -84,7 +98,7 @@ def _work(
         return open_store(settings.store_url)
 
     store = StoreThread(open_it, lookout, config.worker_poll_interval)
-    loop = Loop(settings, config, store, slot_file, bell, report)
+    loop = Loop(settings, config, store, slot_file, bell, heart, report)
 
     def signalled() -> None:
         for number in os.read(signals, 4096):
@@ -105,9 +119,16 @@ def _work(
     queues = ", ".join(settings.queues) if settings.queues else "all queues"
     report.line(f"worker {settings.worker_id} ready on {host.host_name()}: {slots}, {queues}")
     store.start()
+    ear = Ear(open_it)
+    if heart is not None:
+        heart.start()
+        ear.start()
     _tell(ready)
     code = loop.run()
     store.finish(5.0)
+    if heart is not None:
+        heart.stop()
+        ear.stop()
     bell.close()
     if code == 0:
         slot_file.remove()

@@ -5,8 +5,8 @@ before a run is started, gets the pid after, and is cleared only when the run's 
 disk in the store. So after a crash, a claim without an entry never started. Pages of a
 mapped file survive the process, not the machine: after another boot nothing is proved.
 
-Layout, little-endian: a header (magic, pid, turn counter, boot id, pid namespace), then
-entries of (token, pid, earliest and latest start in ticks since boot); token 0 is free.
+Layout, little-endian: a header (magic, pid, turn counter, boot id, pid namespace, fence),
+then entries of (token, pid, earliest and latest start in ticks since boot); token 0 is free.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from queuectl.records import Record
 
 _MAGIC = b"qslots1\0"
 _HEADER = struct.Struct("<8sQ8x40s40s")
-_TURNS = struct.Struct("<Q")
+_COUNT = struct.Struct("<Q")
 _TURNS_AT = 16
+_FENCE_AT = 104
 _ENTRY = struct.Struct("<QQQQ")
 _FIRST = 128
 
@@ -69,7 +70,11 @@ class SlotFile:
     def turned(self) -> None:
         """Tell the watchdog that the loop goes round."""
         self._turns += 1
-        _TURNS.pack_into(self._map, _TURNS_AT, self._turns)
+        _COUNT.pack_into(self._map, _TURNS_AT, self._turns)
+
+    def set_fence(self, boot_ns: int) -> None:
+        """When the worker's jobs must end if its lease is not renewed (see `heart`)."""
+        _COUNT.pack_into(self._map, _FENCE_AT, boot_ns)
 
     def begin(self, token: int, earliest: int) -> int:
         """Note that a run is about to start; the entry's number."""
@@ -109,7 +114,11 @@ class Watch:
 
     def turns(self) -> int:
         """A number that changes as long as the loop turns."""
-        return int(_TURNS.unpack_from(self._map, _TURNS_AT)[0])
+        return int(_COUNT.unpack_from(self._map, _TURNS_AT)[0])
+
+    def fence(self) -> int:
+        """When the worker's jobs must have ended, in nanoseconds since boot; 0 for never."""
+        return int(_COUNT.unpack_from(self._map, _FENCE_AT)[0])
 
     def close(self) -> None:
         self._map.close()

@@ -52,7 +52,7 @@ def stop(
         new = [worker.id for worker in living if worker.id not in stopped]
         if new:
             store.ask_stop(new, grant)
-            doorbell.ring(store.uid)
+            doorbell.wake(store)
             stopped += new
             supervisors = {worker.supervisor_pid for worker in living if _is_here(worker)}
         time.sleep(_LOOK_EVERY)

@@ -25,13 +25,14 @@ class StoreThread:
     """Does calls on a store in order; their results are handed over in the loop's thread.
 
     `look` is done every `interval` seconds as well, busy or idle, and what it returns, if
-    not None, goes to `on_news`. `fileno()` is readable when `deliver` has something to do.
+    not None, goes to `on_news`; both may be set anew. `fileno()` is readable when
+    `deliver` has something to do.
     """
 
     def __init__(self, open_it: Callable[[], Store], look: Work, interval: float) -> None:
         self._open = open_it
         self._look = look
-        self._interval = interval
+        self.interval = interval
         self.on_news: Done = _ignore
         self._calls: SimpleQueue[tuple[Work, Done] | None] = SimpleQueue()
         self._results: deque[tuple[Done, Any, QueuectlError | None]] = deque()
@@ -73,7 +74,7 @@ class StoreThread:
         while True:
             now = time.monotonic()
             if now >= look_at:
-                look_at = now + self._interval
+                look_at = now + self.interval
                 if store is not None:
                     self._do(store, self._look, self.on_news, quiet=True)
             try:

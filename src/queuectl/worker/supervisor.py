@@ -19,7 +19,8 @@ from selectors import EVENT_READ, DefaultSelector
 
 from queuectl.records import Record
 from queuectl.store import open_store
-from queuectl.worker.rescue import rescue_all
+from queuectl.worker.heart import boot_ns
+from queuectl.worker.rescue import Rescue, rescue_all
 from queuectl.worker.slots import Watch
 
 TYPE_CHECKING = False
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 _STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _LOOKS_A_LEASE = 12
 _LIVED_WELL = 10.0
-_BACK_OFF_MOST = 30.0
+_BACK_OFF_MOST = 10.0
+_FENCE_LOOK = 0.5
+_FENCE_GRACE_NS = 300_000_000
 _ANOTHER = (75,)
 """Exit codes of a worker that asks for a new incarnation; deaths by signal do too."""
 
@@ -82,6 +85,7 @@ class Supervisor:
             self._store_url = store.url
             self._store_uid = store.uid
             self._slot_dir = store.slot_dir
+            self._leases = store.leases
 
     def run(self) -> int:
         """Until all workers have left; the exit code."""
@@ -106,6 +110,9 @@ class Supervisor:
 
     def _serve(self, signals: int) -> None:
         look_every = self._config.lease_seconds / _LOOKS_A_LEASE
+        if self._leases:
+            look_every = min(look_every, _FENCE_LOOK)
+        patience = round(self._config.lease_seconds / look_every)
         look_at = time.monotonic() + look_every
         while not all(child.done for child in self._children):
             waiting = [c.start_at for c in self._children if not c.pid and not c.done]
@@ -123,7 +130,7 @@ class Supervisor:
                 # From now, not from look_at: looks that were missed while this process
                 # itself was stopped count for nothing.
                 look_at = now + look_every
-                self._watch_loops()
+                self._watch_loops(patience)
         if any(child.failures for child in self._children):
             self._clean_up()
 
@@ -209,7 +216,7 @@ class Supervisor:
             child.done = True
             return
         child.failures += 1
-        if not child.ready and code > 0 and code not in _ANOTHER:
+        if not self._announced and code > 0 and code not in _ANOTHER:
             # It said why; another one would say the same.
             self._exit_code = code
             self._stop()
@@ -226,17 +233,32 @@ class Supervisor:
         how = f"signal {-code}" if code < 0 else f"exit {code}"
         _say(f"worker {child.worker_id} died ({how}); starting another")
 
-    def _watch_loops(self) -> None:
-        """Kill workers whose loop stood still over a whole lease of our own looks."""
+    def _watch_loops(self, patience: int) -> None:
+        """Kill workers whose loop stood still over so many of our own looks, and those
+        that did not end their jobs at their fence."""
         for child in self._children:
             if child.watch is None or not child.pid:
                 continue
             turns = child.watch.turns()
             child.stale = child.stale + 1 if turns == child.turns else 0
             child.turns = turns
-            if child.stale >= _LOOKS_A_LEASE:
+            fence = child.watch.fence()
+            late = bool(fence) and boot_ns() > fence + _FENCE_GRACE_NS
+            if child.stale >= patience or late:
                 _say(f"worker {child.worker_id} is stuck; killing it")
                 _signal(child.pid, signal.SIGKILL)
+                if late:
+                    self._end_jobs(child)
+
+    def _end_jobs(self, child: _Child) -> None:
+        """Its lease is about to end: what it ran must not outlive that."""
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        rescue = Rescue.begin(self._slot_dir, child.worker_id, self._store_uid)
+        if rescue is None:
+            return
+        while (pause := rescue.step(0.0)) is not None:
+            time.sleep(pause)
+        rescue.close(done=False)
 
     def _clean_up(self) -> None:
         """No worker of ours is left to rescue one that died."""

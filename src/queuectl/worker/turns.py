@@ -9,6 +9,7 @@ import time
 
 from queuectl.clock import now_ms
 from queuectl.errors import StoreError
+from queuectl.worker.doorbell import wake
 from queuectl.worker.faultpoints import reach
 from queuectl.worker.run import NEVER
 
@@ -144,7 +145,12 @@ class Turns:
     def release(self, tokens: Iterable[int]) -> None:
         """Give back claims that were not started."""
         given = list(tokens)
-        self._call(lambda store: store.release(self._worker_id, given, now_ms()), lambda: None)
+
+        def give_back(store: Store) -> None:
+            store.release(self._worker_id, given, now_ms())
+            wake(store)
+
+        self._call(give_back, lambda: None)
 
     def sign_off(self, left: Callable[[], None]) -> None:
         """Leave the store; `left()` once that is done."""

@@ -56,7 +56,7 @@ class PostgresStore(Intake, Engine, Verbs, Inquiry):
         """Hear `ring` from any host: a connection of its own, for a worker's selector."""
         return Listener(self._db.parameters, self.uid)
 
-    def ring(self) -> None:
+    def announce(self) -> None:
         """Wake the workers that listen: there is something to claim. To be called after
         the enqueue, for NOTIFY holds a lock over its commit that the whole server shares."""
         if self._ringer is None:

@@ -32,6 +32,7 @@ VERSION = 1
 MIN_COMPATIBLE = 1
 
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_BRIEFLY = 2.0
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _MIGRATION_LOCK = "SELECT pg_advisory_xact_lock(7816543, 0)"
 _WHAT_IS_THERE = (
@@ -39,7 +40,6 @@ _WHAT_IS_THERE = (
 )
 # A dead peer is found in less than half a lease, however quiet the connection is.
 _PATIENCE = {
-    "connect_timeout": "10",
     "keepalives_idle": "15",
     "keepalives_interval": "5",
     "keepalives_count": "4",
@@ -118,6 +118,8 @@ class Database:
         self.url = _without_password(given)
         self._password = str(given.get("password") or "") or None
         self.parameters: dict[str, Any] = _PATIENCE | given
+        if "connect_timeout" not in given:
+            self.parameters["connect_timeout"] = max(2, min(10, round(wait_seconds)))
         if "PGCONNECT_TIMEOUT" in os.environ and "connect_timeout" not in given:
             del self.parameters["connect_timeout"]
         # What psycopg has to say comes as an error; its log would reach the terminal.
@@ -277,8 +279,12 @@ class Database:
                 copy.write_row(row)
 
     def execute_alone(self, statement: str, values: Sequence[Any] = ()) -> Any:
-        """The first value of a statement that is a transaction by itself."""
+        """The first value of a statement that is a transaction by itself: something small,
+        not worth waiting for, nor to connect for."""
+        if self._connection is None or self._connection.closed:
+            raise StoreError(f"{self.url} is not connected")
         with self._transaction() as connection:
+            connection.deadline = time.monotonic() + min(_BRIEFLY, self._wait_seconds)
             row = connection.execute(statement, values).fetchone()
             return row[0] if row else None
 

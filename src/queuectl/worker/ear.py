@@ -1,0 +1,58 @@
+"""Hears the calls of other hosts, and rings this worker's own doorbell for each."""
+
+from __future__ import annotations
+
+import threading
+from select import POLLIN, poll
+
+from queuectl.errors import StoreError
+from queuectl.worker.doorbell import ring
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from queuectl.store.base import Listener, Store
+
+_TEST_EVERY = 30.0
+_TRY_AGAIN = 5.0
+
+
+class Ear:
+    """A thread, because opening a connection waits; the loop only ever hears its bell."""
+
+    def __init__(self, open_it: Callable[[], Store]) -> None:
+        self._open = open_it
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ear", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """The worker has left; the thread ends with the process."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with self._open() as store:
+                    listener, uid = store.listen(), store.uid
+            except StoreError:
+                listener = None
+            if listener is not None:
+                self._listen(listener, uid)
+            self._stop.wait(_TRY_AGAIN)
+
+    def _listen(self, listener: Listener, uid: str) -> None:
+        ring(uid)  # for what was called while nobody listened
+        waiting = poll()
+        waiting.register(listener.fileno(), POLLIN)
+        while listener.alive and not self._stop.is_set():
+            if waiting.poll(_TEST_EVERY * 1000):
+                if listener.drain():
+                    ring(uid)
+            elif not listener.test():
+                break
+        listener.close()

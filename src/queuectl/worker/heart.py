@@ -1,0 +1,88 @@
+"""The heartbeat of a worker whose claims are leases, and the fence that ends its jobs in time.
+
+A thread with a connection of its own renews the lease, whatever the store thread waits
+for. The fence runs on CLOCK_BOOTTIME, which counts a sleep of the machine, from before
+the call that renewed was sent, less a margin: so it falls before the server lets others
+have the jobs.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from queuectl.clock import now_ms
+from queuectl.errors import QueuectlError, StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from queuectl.store.base import Store
+    from queuectl.worker.slots import SlotFile
+
+_BEATS_A_LEASE = 6
+_TRIES_A_LEASE = 30
+_LEAST_MARGIN = 1.5
+
+
+def boot_ns() -> int:
+    """Nanoseconds since boot, sleep included."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+class Heart:
+    """`began` is `boot_ns()` from before the worker was registered; a lease in seconds."""
+
+    def __init__(
+        self,
+        open_it: Callable[[], Store],
+        worker_id: str,
+        lease: float,
+        began: int,
+        slot_file: SlotFile,
+    ) -> None:
+        self._open = open_it
+        self._worker_id = worker_id
+        self._lease = lease
+        self._margin = min(lease / 2, max(_LEAST_MARGIN, lease / 10))
+        self._slot_file = slot_file
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
+        self._renewed(began)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """The worker has left."""
+        self._stop.set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the fence has fallen: the worker's jobs must end at once."""
+        return boot_ns() >= self._fence
+
+    def _renewed(self, began: int) -> None:
+        self._fence = began + round((self._lease - self._margin) * 1e9)
+        self._slot_file.set_fence(self._fence)
+
+    def _run(self) -> None:
+        store: Store | None = None
+        pause = self._lease / _BEATS_A_LEASE
+        while not self._stop.wait(pause):
+            began = boot_ns()
+            try:
+                store = store or self._open()
+                store.heartbeat(self._worker_id, now_ms())
+            except StoreError:
+                pause = self._lease / _TRIES_A_LEASE
+            except QueuectlError:  # rescued: others have our jobs, or may any moment
+                self._fence = 0
+                return
+            else:
+                self._renewed(began)
+                pause = self._lease / _BEATS_A_LEASE
+        if store is not None:
+            store.close()
