@@ -47,7 +47,8 @@ class TcpProxy:
 
     def close(self) -> None:
         self._over = True
-        self._waker.send(b"!")
+        with contextlib.suppress(OSError):
+            self._waker.send(b"!")
         self._thread.join(5)
 
     def _run(self) -> None:

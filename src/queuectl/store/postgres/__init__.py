@@ -53,7 +53,7 @@ class PostgresStore(Intake, Engine, Verbs, Inquiry):
             return object()  # it may have changed: who asks further learns what is wrong
 
     def listen(self) -> Listener:
-        """Hear `ring` from any host: a connection of its own, for a worker's selector."""
+        """Hear `announce` from any host: a connection of its own, for a worker's selector."""
         return Listener(self._db.parameters, self.uid)
 
     def announce(self) -> None:
