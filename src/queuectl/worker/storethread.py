@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import traceback
 from collections import deque
 from queue import Empty, SimpleQueue
 
@@ -69,16 +70,24 @@ class StoreThread:
         self._thread.join(seconds)
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except BaseException:
+            # The loop would go on turning, and nobody see that it waits for ever.
+            traceback.print_exc()
+            os._exit(70)  # EX_SOFTWARE
+
+    def _serve(self) -> None:
         store: Store | None = None
         look_at = 0.0
         while True:
             now = time.monotonic()
-            if now >= look_at:
+            if store is not None and now >= look_at:
                 look_at = now + self.interval
-                if store is not None:
-                    self._do(store, self._look, self.on_news, quiet=True)
+                self._do(store, self._look, self.on_news, quiet=True)
+            pause = None if store is None else max(0.0, look_at - time.monotonic())
             try:
-                call = self._calls.get(timeout=max(0.0, look_at - time.monotonic()))
+                call = self._calls.get(timeout=pause)
             except Empty:
                 continue
             if call is None:
