@@ -136,3 +136,11 @@ def test_two_workers_cannot_have_one_name(folder: str) -> None:
         SlotFile(folder, "w1", 2)
     os.unlink(f"{file.path}.new")
     file.remove()
+
+
+def test_the_whole_file_is_on_the_disk_from_the_first(folder: str) -> None:
+    """A map of a sparse file on a full disk ends its writer with SIGBUS."""
+    file = SlotFile(folder, "w1", 1000)
+    found = os.stat(file.path)
+    assert found.st_blocks * 512 >= found.st_size > 32_000
+    file.remove()

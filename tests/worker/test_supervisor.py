@@ -205,7 +205,7 @@ def kill_all(shop: Shop, supervisor: Supervisor) -> None:
     for pid in (supervisor.pid, *workers_of(shop.uid)):
         kill(pid)
     supervisor.wait()
-    wait_until(lambda: not workers_of(shop.uid))
+    wait_until(lambda: not workers_of(shop.uid) and not shop.workers())
 
 
 def test_what_was_left_behind_is_rescued_at_the_next_start_whatever_the_poll(
@@ -232,8 +232,8 @@ def test_after_another_boot_nothing_is_signalled_and_everything_charged(
     ids = [f"job{n}" for n in range(4)]
     shop.add_all([shop.job(witness.line("exec sleep 30"), id, base=1000) for id in ids])
     witness.wait("job0")
-    held = [id for id in ids if shop.state(id) == PROCESSING]
     kill_all(shop, supervisor)
+    held = [id for id in ids if shop.state(id) == PROCESSING]
     _name, place, value = fields
     (file,) = Path(shop.store.slot_dir).iterdir()
     with file.open("r+b") as slots:
@@ -374,8 +374,8 @@ def test_a_worker_that_cannot_start_ends_the_start_with_its_reason(shop: Shop) -
     slots.write_text("not a folder")
     try:
         supervisor = shop.start(count=2, ready=False)
-        assert supervisor.wait() != 0
-        assert supervisor.log != ""
+        assert supervisor.wait() == 5
+        assert "no slot file can be kept" in supervisor.log
     finally:
         slots.unlink()
 
@@ -385,6 +385,14 @@ def test_a_signal_while_workers_begin_stops_them_cleanly(shop: Shop) -> None:
         supervisor = shop.start(count=2, ready=False)
         wait_until(lambda: workers_of(shop.uid))
         supervisor.send(signal.SIGTERM)
+        assert supervisor.wait() == 0, supervisor.log
+
+
+def test_two_signals_while_workers_begin_stop_them_cleanly(shop: Shop) -> None:
+    for _ in range(4):
+        supervisor = shop.start(count=2, ready=False)
+        wait_until(lambda: workers_of(shop.uid))
+        supervisor.stop_now()
         assert supervisor.wait() == 0, supervisor.log
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from queuectl.clock import now_ms
+from queuectl.errors import WorkerGone
 from queuectl.records import Record
 from queuectl.worker.rescue import dead_workers, rescue_lost
 
@@ -12,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queuectl.config import Config
     from queuectl.store.base import Store
+    from queuectl.worker.slots import SlotFile
 
 _PRUNE_EVERY = 60.0
 _PRUNED_AT_ONCE = 1000
@@ -28,14 +30,17 @@ class News(Record):
 class Lookout:
     """Look for changes that nobody rang for, for dead workers, for what is to be pruned."""
 
-    def __init__(self, worker_id: str, config: Config) -> None:
+    def __init__(self, worker_id: str, config: Config, slot_file: SlotFile) -> None:
         self._worker_id = worker_id
+        self._slot_file = slot_file
         self._config = config
         self._mark: object = None
         self._beat_at = 0.0
         self._prune_at = 0.0
 
     def __call__(self, store: Store) -> News | None:
+        if not self._slot_file.in_place():
+            raise WorkerGone("the slot file is gone: nobody could tell that we live")
         now = time.monotonic()
         if now >= self._beat_at:
             if not store.leases:  # else a thread of its own does it: see `heart`

@@ -44,13 +44,15 @@ _FENCE_LOOK = 0.5
 
 
 class Settings(Record):
-    """What a worker is told when it is started. `slots` counted from `first_slot`."""
+    """What a worker is told when it is started. `slots` counted from `first_slot`; its
+    supervisor wants to see the loop turn every `turn_every` seconds."""
 
     worker_id: str
     slots: int
     first_slot: int
     queues: tuple[str, ...]
     drain: bool
+    turn_every: float
     store_url: str
     store_uid: str
 
@@ -148,14 +150,13 @@ class Loop:
             self._rescues.due_at,
             self._turns.due_at(now, stopping=self._stopping),
             self._pace.give_back_at if self._backlog else NEVER,
-            now + (self._config.lease_seconds / 6 if self._heart is None else _FENCE_LOOK),
+            now + (self._settings.turn_every if self._heart is None else _FENCE_LOOK),
             self._young[0].started + WATCH_AFTER if self._young else NEVER,
         )
         return max(0.0, until - now)
 
     def _keep_time(self) -> None:
         now = time.monotonic()
-        self._census = None
         while self._young and (
             not self._young[0].pipes or now >= self._young[0].started + WATCH_AFTER
         ):
@@ -175,6 +176,7 @@ class Loop:
             self._turns.look_soon()
         if self._backlog and now >= self._pace.give_back_at:
             self._give_back_backlog()
+        self._census = None
 
     def _take_census(self) -> Census:
         """One look over /proc serves all runs that end in the same turn of the loop."""
@@ -364,8 +366,6 @@ class Loop:
             self._store.interval = news.config.worker_poll_interval
         if news.changed:
             self._turns.look_soon()
-        if not self._slot_file.in_place():
-            self._lose_all(StoreError("the slot file is gone: nobody could tell that we live"))
         self._rescues.begin(news.dead)
 
     # -- stopping ----------------------------------------------------------------------

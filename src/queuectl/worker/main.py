@@ -17,7 +17,7 @@ from contextlib import suppress
 
 from queuectl import __version__, host
 from queuectl.clock import now_ms
-from queuectl.errors import QueuectlError
+from queuectl.errors import QueuectlError, StoreError
 from queuectl.model import Worker
 from queuectl.store import open_store
 from queuectl.worker import faultpoints
@@ -54,9 +54,7 @@ def main(argv: list[str]) -> int:
         with open_store(settings.store_url) as store:
             config = store.config()
             began = boot_ns()
-            slot_file = SlotFile(
-                store.slot_dir, settings.worker_id, settings.slots + 2 * MOST + 64
-            )
+            slot_file = _slot_file(store.slot_dir, settings)
             try:
                 store.register(_describe(settings))
             except BaseException:
@@ -92,7 +90,7 @@ def _work(
     adopt_orphans()
     report = Report()
     bell = Doorbell(settings.store_uid, settings.worker_id)
-    lookout = Lookout(settings.worker_id, config)
+    lookout = Lookout(settings.worker_id, config, slot_file)
 
     def open_it() -> Store:
         return open_store(settings.store_url)
@@ -133,6 +131,13 @@ def _work(
     if code == 0:
         slot_file.remove()
     return code
+
+
+def _slot_file(folder: str, settings: Settings) -> SlotFile:
+    try:
+        return SlotFile(folder, settings.worker_id, settings.slots + 2 * MOST + 64)
+    except OSError as error:
+        raise StoreError(f"no slot file can be kept in {folder}: {error.strerror}") from None
 
 
 def _tell(ready: int) -> None:

@@ -175,7 +175,7 @@ def dead_workers(folder: str) -> list[str]:
     """The ids of workers whose slot file nobody holds."""
     try:
         names = os.listdir(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return [name for name in names if "." not in name and not is_locked(folder, name)]
 

@@ -41,13 +41,13 @@ class SlotFile:
     """The worker's own side. Creates `<folder>/<worker id>`, locked before it has that name."""
 
     def __init__(self, folder: str, worker_id: str, entries: int) -> None:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
         self.path = os.path.join(folder, worker_id)
         making = f"{self.path}.new"
-        self._fd = os.open(making, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._fd = _create(folder, making)
         fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         size = _FIRST + entries * _ENTRY.size
-        os.ftruncate(self._fd, size)
+        # Not a sparse file: on a full disk writing to its map would kill the worker.
+        os.posix_fallocate(self._fd, 0, size)
         self._map = mmap.mmap(self._fd, size)
         _HEADER.pack_into(
             self._map,
@@ -103,6 +103,19 @@ class SlotFile:
         remove(self.path)
         self._map.close()
         os.close(self._fd)
+
+
+def _create(folder: str, path: str) -> int:
+    tries = 100
+    while True:
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except (FileNotFoundError, FileExistsError):
+            # The last worker to leave may just be removing the folder.
+            tries -= 1
+            if not tries:
+                raise
 
 
 class Watch:

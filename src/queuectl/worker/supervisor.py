@@ -15,11 +15,13 @@ import signal
 import sys
 import time
 from binascii import hexlify
+from contextlib import suppress
 from selectors import EVENT_READ, DefaultSelector
 
 from queuectl.records import Record
 from queuectl.store import open_store
 from queuectl.worker.heart import boot_ns
+from queuectl.worker.report import Report
 from queuectl.worker.rescue import Rescue, rescue_all
 from queuectl.worker.slots import Watch
 
@@ -80,6 +82,8 @@ class Supervisor:
         self._stops = 0
         self._exit_code = 0
         self._announced = False
+        self._ready_pids: dict[int, int] = {}
+        self._report = Report()
         with open_store(plan.store_url) as store:
             self._config: Config = store.config()
             self._store_url = store.url
@@ -117,6 +121,7 @@ class Supervisor:
         while not all(child.done for child in self._children):
             waiting = [c.start_at for c in self._children if not c.pid and not c.done]
             until = min([look_at, *waiting])
+            self._report.flush()
             for key, _mask in self._selector.select(max(0.0, until - time.monotonic())):
                 if key.fd == signals:
                     self._signalled(os.read(signals, 4096))
@@ -145,6 +150,7 @@ class Supervisor:
             "drain": plan.drain,
             "store_url": self._store_url,
             "store_uid": self._store_uid,
+            "turn_every": self._config.lease_seconds / 6,
         }
         read, write = os.pipe()
         os.set_inheritable(write, True)
@@ -167,19 +173,20 @@ class Supervisor:
         self._selector.register(read, EVENT_READ, child)
 
     def _heard_ready(self, child: _Child) -> None:
+        if child.ready_fd < 0:  # heard when it was reaped
+            return
         child.ready = bool(os.read(child.ready_fd, 1))
-        self._forget_ready(child)
-        if child.ready:
+        self._selector.unregister(child.ready_fd)
+        os.close(child.ready_fd)
+        child.ready_fd = -1
+        if not child.ready:
+            return
+        with suppress(FileNotFoundError):  # it has left already
             child.watch = Watch(self._slot_dir, child.worker_id)
-        if not self._announced and all(c.ready for c in self._children):
+        self._ready_pids[child.number] = child.pid
+        if not self._announced and len(self._ready_pids) == len(self._children):
             self._announced = True
-            self._on_ready([c.pid for c in self._children])
-
-    def _forget_ready(self, child: _Child) -> None:
-        if child.ready_fd >= 0:
-            self._selector.unregister(child.ready_fd)
-            os.close(child.ready_fd)
-            child.ready_fd = -1
+            self._on_ready([self._ready_pids[c.number] for c in self._children])
 
     def _signalled(self, numbers: bytes) -> None:
         for number in numbers:
@@ -193,7 +200,9 @@ class Supervisor:
         self._stops += 1
         for child in self._children:
             if child.pid:
-                _signal(child.pid, signal.SIGTERM if self._stops == 1 else signal.SIGINT)
+                # One that is not ready runs nothing, and may not know yet what SIGINT means.
+                now = self._stops > 1 and child.ready
+                _signal(child.pid, signal.SIGINT if now else signal.SIGTERM)
             else:
                 child.done = True
 
@@ -206,8 +215,8 @@ class Supervisor:
                 self._ended(child, status)
 
     def _ended(self, child: _Child, status: int) -> None:
+        self._heard_ready(child)
         child.pid = 0
-        self._forget_ready(child)
         if child.watch is not None:
             child.watch.close()
             child.watch = None
@@ -231,7 +240,7 @@ class Supervisor:
         pause = 0.0 if child.failures == 1 else min(0.5 * 2**child.failures, _BACK_OFF_MOST)
         child.start_at = time.monotonic() + pause
         how = f"signal {-code}" if code < 0 else f"exit {code}"
-        _say(f"worker {child.worker_id} died ({how}); starting another")
+        self._report.line(f"worker {child.worker_id} died ({how}); starting another")
 
     def _watch_loops(self, patience: int) -> None:
         """Kill workers whose loop stood still over so many of our own looks, and those
@@ -245,7 +254,7 @@ class Supervisor:
             fence = child.watch.fence()
             late = bool(fence) and boot_ns() > fence + _FENCE_GRACE_NS
             if child.stale >= patience or late:
-                _say(f"worker {child.worker_id} is stuck; killing it")
+                self._report.line(f"worker {child.worker_id} is stuck; killing it")
                 _signal(child.pid, signal.SIGKILL)
                 if late:
                     self._end_jobs(child)
@@ -281,13 +290,6 @@ def _signal(pid: int, number: int) -> None:
     try:
         os.kill(pid, number)
     except ProcessLookupError:
-        return
-
-
-def _say(text: str) -> None:
-    try:
-        os.write(2, f"{time.strftime('%H:%M:%S')} {text}\n".encode())
-    except OSError:
         return
 
 
