@@ -3,6 +3,8 @@ who calls it: what comes in (intake), the workers (engine), people (inquiry, ver
 
 from __future__ import annotations
 
+import os
+
 from queuectl.config import Config, build
 from queuectl.store.sqlite.database import Database, sql
 from queuectl.store.sqlite.engine import Engine
@@ -26,6 +28,8 @@ class SqliteStore(Intake, Engine, Verbs, Inquiry):
         self._queue_names = {}
 
     def close(self) -> None:
+        if not os.path.isdir(self.slot_dir):  # no worker is there to keep it short
+            self._db.shorten_log()
         self._db.close()
 
     def config(self) -> Config:

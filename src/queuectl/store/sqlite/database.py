@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 VERSION = 1
 MIN_COMPATIBLE = 1
+_LONG_LOG = 256 * 1024
 
 _statements: dict[str, str] = {}
 
@@ -151,6 +152,15 @@ class Database:
             return self.execute("PRAGMA data_version").get, self.connection.total_changes()
         except apsw.BusyError:
             return object()  # it may have changed
+
+    def shorten_log(self) -> None:
+        """Checkpoint a log that has grown: the first to open the file next reads all of it."""
+        try:
+            if os.stat(self.path + "-wal").st_size > _LONG_LOG:
+                self._deadline = 0.0
+                self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (OSError, apsw.Error):  # somebody else is there after all
+            return
 
     def close(self) -> None:
         self.connection.close()

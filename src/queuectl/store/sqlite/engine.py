@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from operator import itemgetter
 
 from queuectl import host
@@ -350,6 +349,8 @@ class Engine(Shared):
     def rescue(self, worker_id: str, unstarted: Iterable[int] | None, now: int) -> list[str]:
         never_started = frozenset(unstarted or ())
         settled = []
+        from random import random  # here: rescues are rare, and `enqueue` starts often
+
         with self._writing() as counts:
             worker = self._db.execute(sql("worker_orders"), (worker_id,)).fetchone()
             host_name = worker[2] if worker else ""
@@ -360,7 +361,7 @@ class Engine(Shared):
                     continue
                 kind, error = (CANCELLED, "cancelled") if cancel else (LOST, "its worker died")
                 outcome = Outcome(kind, now, started_at, error=error)
-                verdict = settle(attempts, RetryPolicy(*policy), outcome, random.random())
+                verdict = settle(attempts, RetryPolicy(*policy), outcome, random())
                 finish = Finish(token, seq, runs, outcome, verdict)
                 self._record([finish], worker_id, host_name, counts)
                 settled.append(job_id)
