@@ -20,6 +20,7 @@ Open = Callable[..., PostgresStore]
 @pytest.fixture
 def listener(store: PostgresStore) -> Iterator[Listener]:
     listener = store.listen()
+    assert listener is not None
     yield listener
     listener.close()
 
@@ -100,6 +101,7 @@ def test_the_listener_proves_that_it_hears(listener: Listener) -> None:
 
 def test_a_test_is_not_taken_for_a_ring_by_others(listener: Listener, open_store: Open) -> None:
     other = open_store().listen()
+    assert other is not None
     assert passes_its_test(other)
     assert not hears(listener, 0.2)
     other.close()
@@ -111,6 +113,7 @@ def test_a_half_open_connection_is_found_by_the_test(
     with tcp_proxy(server.port) as proxy:
         store = open_store(f"postgresql://postgres@127.0.0.1:{proxy.port}/{database}")
         listener = store.listen()
+        assert listener is not None
         assert passes_its_test(listener)
         proxy.stalled = True
         began = time.monotonic()

@@ -41,6 +41,7 @@ def test_the_least_rights_suffice(
     server.run_sql(grants(role), database)
     store = open_store(server.url(database, role))
     listener = store.listen()
+    assert listener is not None
     add(store, "a", "b", tags=("t",))
     add(store, "c", after=("a",), queue="new")
     store.enqueue([a_job(captured={"PATH": "/bin"}) for _ in range(100)], T0)

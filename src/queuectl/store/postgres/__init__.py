@@ -52,9 +52,9 @@ class PostgresStore(Intake, Engine, Verbs, Inquiry):
         except StoreError:
             return object()  # it may have changed: who asks further learns what is wrong
 
-    def listen(self) -> Listener:
-        """Hear `announce` from any host: a connection of its own, for a worker's selector."""
-        return Listener(self._db.parameters, self.uid)
+    def listen(self) -> Listener | None:
+        """Hear `announce` from any host. None behind a pooler, which passes nothing on."""
+        return Listener(self._db.parameters, self.uid) if self._db.is_direct else None
 
     def announce(self) -> None:
         """Wake the workers that listen: there is something to claim. To be called after

@@ -129,6 +129,7 @@ class Database:
         self._timeouts = tuple(str(round(wait_seconds * n)) for n in (900, 800, 1000))
         self._connection: Connection | None = None
         self.session = 0
+        self.is_direct = False
         self.uid = ""
         with self._clear_errors():
             self._connect()
@@ -166,7 +167,8 @@ class Database:
             raise StoreError(f"{self.url} is another store than before")
         self.uid = meta["uid"]
         # A pooler makes up the process id that it tells its clients.
-        if meta["backend"] == str(connection.info.backend_pid):
+        self.is_direct = meta["backend"] == str(connection.info.backend_pid)
+        if self.is_direct:
             connection.prepare_threshold = 2
 
     def _meta(self, connection: Connection) -> dict[str, str]:

@@ -1,5 +1,5 @@
 """Waking workers from any host: LISTEN and NOTIFY. Only a hint; a slow poll is the net
-under it, and all there is behind a pooler, which passes no notifications on.
+under it, and all there is behind a pooler.
 
 A notification is sent by itself, after the enqueue and not too often: NOTIFY holds a lock
 over its commit that is shared by the whole server, so an enqueue that notified in its own
@@ -75,7 +75,7 @@ class Listener:
         self.alive = True
         """Whether the connection stands, as far as is known."""
         self.proven = False
-        """Whether a notification has come through: no pooler stands in between."""
+        """Whether a test has come back."""
         try:
             self._connection = psycopg.Connection.connect(**parameters, autocommit=True)
             for name in (channel(uid), self._own_channel):
@@ -109,7 +109,7 @@ class Listener:
 
     def test(self) -> bool:
         """Ring for oneself. False if the last test was not heard: then nothing will be, and
-        the owner closes this and listens anew, or polls if it was never `proven`."""
+        the owner listens anew."""
         if self._sent is not None:
             self.drain()
         if self._sent is not None or not self.alive:
