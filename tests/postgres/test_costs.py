@@ -1,0 +1,175 @@
+"""What a claim touches does not grow with what there was, what will be, or what is paused.
+
+A million finished jobs and 200,000 scheduled ones, made by SQL. `QUEUECTL_TEST_ROWS` is the
+number of finished ones (a fifth of it are scheduled); the bounds are the same for any.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from postgres_server import PostgresServer, shared_server
+from queuectl.store.postgres import PostgresStore
+from queuectl.store.postgres.database import sql
+from store.helpers import T0, LivingWorker, a_job, living_worker
+
+FINISHED = int(os.environ.get("QUEUECTL_TEST_ROWS", "1000000"))
+
+_MANY = """
+ALTER TABLE queuectl.jobs DISABLE TRIGGER USER;
+INSERT INTO queuectl.jobs (seq, queue, priority, state, ready, due_at, max_retries,
+    backoff_base, backoff_max, backoff_jitter, timeout_seconds, created_at, updated_at,
+    finished_at, attempts, runs)
+SELECT nextval('queuectl.seqs'), 1 + n % 2, 1 + n % 10, kind.state, kind.ready,
+    CASE WHEN NOT kind.ready THEN {later} + n END, 3, 2, 3600, 0, 300, {t0}, {t0},
+    CASE WHEN kind.ready IS NULL THEN {t0} - n END, 0, 1
+FROM (VALUES ('completed', NULL::boolean, {finished}), ('pending', false, {scheduled}),
+        ('pending', true, {paused})) AS kind (state, ready, how_many),
+    LATERAL generate_series(1, kind.how_many) AS n;
+ALTER TABLE queuectl.jobs ENABLE TRIGGER USER;
+INSERT INTO queuectl.counts SELECT queue, state, count(*) FROM queuectl.jobs GROUP BY 1, 2;
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> PostgresServer:
+    return shared_server()
+
+
+@pytest.fixture(scope="module")
+def full_store(
+    server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PostgresStore]:
+    """Filled, with statistics from when it was empty, as after a rush; one queue paused."""
+    name = server.new_database()
+    with PostgresStore(server.url(name), str(tmp_path_factory.mktemp("home"))) as store:
+        store.set_queue("closed", paused=True)
+        server.run_sql("ANALYZE queuectl.jobs", name)
+        script = _MANY.format(
+            t0=T0,
+            later=T0 + 10**9,
+            finished=FINISHED,
+            scheduled=FINISHED // 5,
+            paused=FINISHED // 100,
+        )
+        server.run_sql(script, name)
+        server.run_sql("UPDATE queuectl.jobs SET queue = 2 WHERE ready", name)
+        yield store
+    server.drop_database(name)
+
+
+@pytest.fixture(params=["old statistics", "fresh statistics"])
+def store(request: pytest.FixtureRequest, full_store: PostgresStore) -> PostgresStore:
+    if request.param == "fresh statistics":
+        with full_store._db.write_in_bulk():
+            full_store._db.execute("ANALYZE queuectl.jobs")
+    return full_store
+
+
+@pytest.fixture
+def worker(store: PostgresStore) -> Iterator[LivingWorker]:
+    with living_worker(store) as worker:
+        yield worker
+        store.release(worker.id, worker.held(), T0)
+        store.unregister(worker.id)
+
+
+class Cost:
+    """What a statement read, by EXPLAIN ANALYZE."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self.pages = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
+        self.rows = 0
+        self.whole_tables: set[str] = set()
+        self._add(plan["Plan"])
+
+    def _add(self, node: dict[str, Any]) -> None:
+        loops = node["Actual Loops"]
+        if "Relation Name" in node and loops:
+            removed = node.get("Rows Removed by Filter", 0)
+            self.rows += round(loops * (node["Actual Rows"] + removed))
+            if node["Node Type"] == "Seq Scan":
+                self.whole_tables.add(node["Relation Name"])
+        for part in node.get("Plans", ()):
+            self._add(part)
+
+
+def explain(store: PostgresStore, name: str, values: tuple[Any, ...]) -> Cost:
+    """Run the statement as a turn would, prepared or not, and roll it back."""
+    with store._db.write_in_bulk():
+        statement = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + sql(name)
+        ((found,),) = store._db.execute(statement, values).fetchall()
+        store._db.execute("ROLLBACK")
+        store._db.execute("BEGIN")
+    return Cost(found[0])
+
+
+def explain_prepared(store: PostgresStore, name: str, types: str, values: str) -> Cost:
+    """The same by the plan that a statement prepared for any values gets."""
+    with store._db.write_in_bulk():
+        store._db.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        store._db.execute(f"PREPARE measured ({types}) AS {sql(name)}")
+        statement = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE measured ({values})"
+        ((found,),) = store._db.execute(statement).fetchall()
+        store._db.execute("DEALLOCATE measured")
+        store._db.execute("ROLLBACK")
+        store._db.execute("BEGIN")
+    return Cost(found[0])
+
+
+SMALL_TABLES = {
+    "queues", "workers", "counts", "count_changes", "total_changes", "captures",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_a_claim_reads_what_it_takes(
+    store: PostgresStore, worker: LivingWorker, prepared: bool
+) -> None:
+    store.enqueue([a_job(priority=n % 10 + 1) for n in range(300)], T0)
+    if prepared:
+        cost = explain_prepared(
+            store,
+            "claim",
+            "text, bigint, bigint, bigint, bigint, integer[]",
+            f"'{worker.id}', {T0}, 16, 16, 80, '{{}}'",
+        )
+    else:
+        cost = explain(store, "claim", (worker.id, T0, 16, 16, 80, []))
+    assert cost.whole_tables <= SMALL_TABLES
+    assert cost.rows < 400
+    assert cost.pages < 3_000
+
+
+def test_a_claim_that_finds_nothing_reads_nothing(
+    store: PostgresStore, worker: LivingWorker
+) -> None:
+    while worker.claim(300):
+        pass
+    cost = explain(store, "claim", (worker.id, T0, 16, 16, 80, []))
+    assert cost.rows < 20
+    assert cost.whole_tables <= SMALL_TABLES
+
+
+@pytest.mark.parametrize("name", ["look", "promote", "queue_counts", "oldest_due"])
+def test_looking_round_reads_a_handful_of_rows(
+    store: PostgresStore, worker: LivingWorker, name: str
+) -> None:
+    store._fold()
+    values: dict[str, tuple[Any, ...]] = {"look": (worker.id,), "promote": (T0, 500)}
+    cost = explain(store, name, values.get(name, ()))
+    assert cost.whole_tables <= SMALL_TABLES
+    assert cost.rows < 400
+    assert cost.pages < 600
+
+
+def test_promotion_is_bounded_however_many_are_due(
+    store: PostgresStore, worker: LivingWorker
+) -> None:
+    cost = explain(store, "promote", (T0 + 10**10, 500))
+    assert cost.whole_tables == set()
+    assert cost.rows <= 1_000 + 50
