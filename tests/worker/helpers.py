@@ -24,15 +24,17 @@ PATIENCE = 20.0
 """Seconds until a condition that should come soon is given up."""
 
 _START = """
-import json, sys
+import json, os, sys
 from queuectl.errors import QueuectlError
 from queuectl.worker.supervisor import start
 url, options = sys.argv[1], json.loads(sys.argv[2])
 try:
-    sys.exit(start(url, **{**options, "queues": tuple(options["queues"])}))
+    code = start(url, **{**options, "queues": tuple(options["queues"])})
 except QueuectlError as error:
     print(error.message, file=sys.stderr)
-    sys.exit(error.exit_code)
+    code = error.exit_code
+sys.stderr.flush()
+os._exit(code)  # as the command line does: while Python ends, signals have no handlers
 """
 
 

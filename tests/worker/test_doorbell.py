@@ -79,9 +79,20 @@ def test_ringing_where_nobody_is_or_where_a_worker_was_killed_is_no_error(root: 
     assert not root.exists()
 
 
-def test_a_folder_that_others_may_enter_is_not_used(root: Path) -> None:
-    root.mkdir(mode=0o755)
+def test_a_folder_of_ours_that_others_could_enter_is_shut_to_them(root: Path) -> None:
+    root.mkdir()
     root.chmod(0o755)
+    bell = Doorbell("store", "worker")
+    assert stat.S_IMODE(root.stat().st_mode) == 0o700
+    ring("store")
+    assert has_rung(bell)
+    bell.close()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give folders away")
+def test_a_folder_of_somebody_else_is_not_used(root: Path) -> None:
+    root.mkdir(mode=0o700)
+    os.chown(root, 65534, 65534)
     bell = Doorbell("store", "worker")
     ring("store")
     assert not has_rung(bell)
