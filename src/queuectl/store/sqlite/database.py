@@ -231,18 +231,20 @@ def _why_not(path: str) -> str:
 
 
 def _make_private(path: str) -> None:
-    """Create the file and its folder for this user's eyes only, whatever the umask."""
+    """Create the file and its folder for this user's eyes only, whatever the umask.
+
+    A file that is there is not opened: closing it again would end the locks that other
+    connections of this process hold on it (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
+    if os.path.exists(path):
+        return
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    except FileNotFoundError:
-        try:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        except OSError as error:
-            raise StoreError(f"{path} can't be created: {error.strerror}") from error
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:  # somebody else was faster
+        return
     except OSError as error:
-        reason = "it is a directory" if os.path.isdir(path) else error.strerror
-        raise StoreError(f"{path} can't be opened: {reason}") from error
+        raise StoreError(f"{path} can't be created: {error.strerror}") from error
 
 
 def _migration(number: int) -> str:
