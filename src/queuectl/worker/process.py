@@ -158,6 +158,22 @@ class Children:
         return {int(pid) for pid in content.split()}
 
 
+def has_exited(pid: int) -> bool:
+    """Whether this child is over, and waits to be reaped."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def has_group(pid: int) -> bool:
+    """Whether the process group of a reaped leader still has members."""
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def signal_group(pid: int, number: int) -> bool:
     """Signal the process group of a run; False if nothing is left of it.
 

@@ -179,10 +179,12 @@ class Run:
         """Tell the run to end, once: `kind` is TIMEOUT, CANCELLED or RELEASED."""
         if self.is_ending and not at_once:
             return
+        self._timeout_at = NEVER
         if not self.is_ending:
+            if process.has_exited(self.pid) and not at_once:
+                return  # by itself, while this worker did not look (SIGSTOP, a busy host)
             self._told = kind
         now = time.monotonic()
-        self._timeout_at = NEVER
         if at_once:
             self._kill(now, census)
         else:
