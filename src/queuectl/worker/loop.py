@@ -259,7 +259,8 @@ class Loop:
                 exited.append((run, status))
         sessions = self._orphaned_sessions() if exited else ()
         for run, status in exited:
-            if run.exited(status, left=run.pid in sessions):
+            left = run.pid in sessions or process.has_group(run.pid)
+            if run.exited(status, left=left):
                 self._over(run)
             else:
                 self._soonest = min(self._soonest, run.deadline)
