@@ -33,6 +33,7 @@ _THEMES = (
     "slots",
 )
 _OPTIONAL = ("peers",)
+_QUIET = 0.1
 _HEAD = ("what", "figure", "middle half", "goal", "", "medians")
 _MARKS = {True: "✓", False: "✗", None: ""}
 
@@ -52,15 +53,14 @@ def main() -> int:
     compileall.compile_dir(os.path.dirname(queuectl.__file__), quiet=1)
     results = _stored()
     for name in args.names or _THEMES:
-        load = os.getloadavg()[0]
-        began = time.time()
+        began, others = time.time(), _others()
         print(f"\n{name} …", flush=True)
         rows = importlib.import_module(f"bench.{name}").run_all()
         print("\n".join(_table(rows)), flush=True)
         results[name] = {
             "date": time.strftime("%Y-%m-%d %H:%M", time.gmtime(began)),
             "seconds": round(time.time() - began),
-            "load": round(load, 2),
+            "others": round((_others() - others) / (time.time() - began), 2),
             "machine": _machine(),
             "rows": rows,
         }
@@ -100,8 +100,8 @@ def _readme(results: dict[str, dict]) -> str:
         "Written by `make bench` (`make bench NAME=drain` measures one theme and leaves the",
         "others as they were). Every figure is a ratio against something that ran beside it,",
         "interleaved; medians of 7 for drains and of 30 for whole processes, with the middle",
-        "half of the values. *load* is what else the machine did when a theme began: far above",
-        "0.5, take its figures as preliminary.",
+        "half of the values. Where other processes took more than a tenth of a core meanwhile,",
+        "the figures are marked as preliminary.",
     ]
     for name in _THEMES + _OPTIONAL:
         if name not in results:
@@ -116,10 +116,21 @@ def _readme(results: dict[str, dict]) -> str:
             "",
             *_table(result["rows"]),
             "",
-            f"{result['date']} UTC, {result['seconds']} s, load {result['load']}."
-            f" {result['machine']}",
+            ("**Preliminary:** " if result["others"] > _QUIET else "")
+            + f"{result['date']} UTC, {result['seconds']} s, others took"
+            f" {result['others']} cores. {result['machine']}",
         ]
     return "\n".join(parts) + "\n"
+
+
+def _others() -> float:
+    """Seconds of CPU that everything but this process and its children has used."""
+    with open("/proc/stat", encoding="utf-8") as file:
+        user, nice, system, _idle, _wait, irq, soft, steal = map(
+            int, file.readline().split()[1:9]
+        )
+    ticks = user + nice + system + irq + soft + steal
+    return ticks / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])
 
 
 def _machine() -> str:
