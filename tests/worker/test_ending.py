@@ -15,25 +15,37 @@ from queuectl.model import CANCELLED, COMPLETED, FAILED, PROCESSING, TIMEOUT
 from .helpers import Shop, kill, lines_of, lives, marked, numbers_in, wait_until
 
 GRACE = 0.5
+LONG_GRACE = 30.0
 
 STUBBORN = "trap '' TERM; while :; do sleep 0.02; done"
 """A shell that TERM does not end."""
 
 
-@pytest.fixture(scope="module")
-def crew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """One worker of four slots for all tests here."""
-    shop = Shop(tmp_path_factory.mktemp("crew"))
-    shop.configure(kill_grace=GRACE)
+def _crew(factory: pytest.TempPathFactory, grace: float) -> Iterator[Shop]:
+    shop = Shop(factory.mktemp("crew"))
+    shop.configure(kill_grace=grace)
     try:
         shop.start(concurrency=4)
         yield shop
+        assert marked(shop.uid) == []
     finally:
         shop.close()
 
 
+@pytest.fixture(scope="module")
+def crew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """One worker of four slots, quick to kill."""
+    yield from _crew(tmp_path_factory, GRACE)
+
+
+@pytest.fixture(scope="module")
+def patient_crew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """One that kills so late that what ends soon was not killed."""
+    yield from _crew(tmp_path_factory, LONG_GRACE)
+
+
 @pytest.fixture
-def pids(crew: Shop, tmp_path: Path) -> Iterator[Path]:
+def pids(tmp_path: Path) -> Iterator[Path]:
     """A file into which a job's processes write their pids; none may outlive the test."""
     file = tmp_path / "pids"
     yield file
@@ -41,7 +53,6 @@ def pids(crew: Shop, tmp_path: Path) -> Iterator[Path]:
     for pid in left:
         kill(pid)
     assert left == []
-    assert marked(crew.uid) == []
 
 
 def tree(pids: Path, body: str = "sleep 60") -> str:
@@ -64,12 +75,12 @@ def started(pids: Path, count: int) -> list[int]:
 # -- told to end -------------------------------------------------------------------------
 
 
-def test_a_time_limit_ends_the_run_and_is_its_outcome(crew: Shop, pids: Path) -> None:
-    job = crew.run(tree(pids) + "sleep 60", timeout_seconds=0.4)
+def test_a_time_limit_ends_the_run_and_is_its_outcome(patient_crew: Shop, pids: Path) -> None:
+    job = patient_crew.run(tree(pids) + "sleep 60", timeout_seconds=0.4)
     assert (job.outcome, job.signal) == (TIMEOUT, "SIGTERM")
     assert job.error == "timed out after 0.4 s"
     assert job.duration is not None
-    assert 0.4 <= job.duration < 0.4 + GRACE
+    assert 0.4 <= job.duration < LONG_GRACE
     assert len(numbers_in(pids)) == 4
 
 
@@ -82,7 +93,7 @@ def test_whoever_does_not_heed_term_is_killed_after_the_grace(crew: Shop, pids: 
     job = crew.run(tree(pids, stubborn) + STUBBORN, timeout_seconds=0.3)
     assert (job.outcome, job.signal) == (TIMEOUT, "SIGKILL")
     assert job.duration is not None
-    assert 0.3 + GRACE <= job.duration < 0.3 + GRACE + 1
+    assert 0.3 + GRACE <= job.duration < 0.3 + GRACE + 3
 
 
 def test_children_that_do_not_heed_term_are_killed_after_the_grace(
@@ -138,10 +149,10 @@ def test_a_stopped_process_is_ended_all_the_same(crew: Shop, pids: Path) -> None
 
 
 def test_a_process_that_cleared_its_environment_is_found_by_its_session(
-    crew: Shop, pids: Path
+    patient_crew: Shop, pids: Path
 ) -> None:
     bare = f"env -i sh -c 'echo $$ >> {pids}; exec sleep 60'"
-    job = crew.run(f"set -m; {bare} & {bare} & wait", timeout_seconds=0.3)
+    job = patient_crew.run(f"set -m; {bare} & {bare} & wait", timeout_seconds=0.3)
     assert job.outcome == TIMEOUT
     assert len(numbers_in(pids)) == 2
 
@@ -150,12 +161,12 @@ def test_a_process_that_cleared_its_environment_is_found_by_its_session(
 
 
 def test_a_background_child_that_holds_the_output_is_ended_with_the_run(
-    crew: Shop, pids: Path
+    patient_crew: Shop, pids: Path
 ) -> None:
-    job = crew.run(f"sh -c 'echo $$ >> {pids}; sleep 60' & {_once(pids, 1)}; echo done")
-    assert (job.state, job.exit_code, crew.output(job.id)) == (COMPLETED, 0, "done\n")
+    job = patient_crew.run(f"sh -c 'echo $$ >> {pids}; sleep 60' & {_once(pids, 1)}; echo done")
+    assert (job.state, job.exit_code, patient_crew.output(job.id)) == (COMPLETED, 0, "done\n")
     assert job.duration is not None
-    assert job.duration < GRACE
+    assert job.duration < LONG_GRACE
 
 
 def _once(pids: Path, count: int) -> str:
@@ -164,9 +175,9 @@ def _once(pids: Path, count: int) -> str:
 
 
 def test_a_background_child_that_closed_its_output_is_ended_with_the_run(
-    crew: Shop, pids: Path
+    patient_crew: Shop, pids: Path
 ) -> None:
-    job = crew.run(
+    job = patient_crew.run(
         f"sh -c 'echo $$ >> {pids}; exec sleep 60' >/dev/null 2>&1 & {_once(pids, 1)}"
     )
     assert job.state == COMPLETED
@@ -174,9 +185,9 @@ def test_a_background_child_that_closed_its_output_is_ended_with_the_run(
 
 
 def test_a_group_of_its_own_within_the_session_is_ended_with_the_run(
-    crew: Shop, pids: Path
+    patient_crew: Shop, pids: Path
 ) -> None:
-    job = crew.run(
+    job = patient_crew.run(
         f"set -m; sh -c 'echo $$ >> {pids}; exec sleep 60' >/dev/null 2>&1 & {_once(pids, 1)}"
     )
     assert job.state == COMPLETED
@@ -184,12 +195,14 @@ def test_a_group_of_its_own_within_the_session_is_ended_with_the_run(
 
 
 def test_a_session_of_its_own_that_holds_the_output_is_ended_with_the_run(
-    crew: Shop, pids: Path
+    patient_crew: Shop, pids: Path
 ) -> None:
-    job = crew.run(f"setsid sh -c 'echo $$ >> {pids}; exec sleep 60' & {_once(pids, 1)}")
+    job = patient_crew.run(
+        f"setsid sh -c 'echo $$ >> {pids}; exec sleep 60' & {_once(pids, 1)}"
+    )
     assert job.state == COMPLETED
     assert job.duration is not None
-    assert job.duration < GRACE + 0.5
+    assert job.duration < LONG_GRACE
 
 
 @pytest.mark.parametrize("how", ["", "setsid "])
@@ -200,7 +213,7 @@ def test_a_stubborn_child_that_holds_the_output_is_killed_after_the_grace(
     job = crew.run(f"{child} & {_once(pids, 1)}; exit 3")
     assert (job.outcome, job.exit_code) == (FAILED, 3)
     assert job.duration is not None
-    assert GRACE <= job.duration < GRACE + 1
+    assert GRACE <= job.duration < GRACE + 3
 
 
 @pytest.mark.parametrize("how", ["", "setsid "])
@@ -213,7 +226,7 @@ def test_a_child_that_prints_without_end_does_not_hold_the_worker(
     began = time.monotonic()
     other = crew.run("sleep 60", timeout_seconds=0.2)
     assert other.outcome == TIMEOUT
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     assert crew.wait_for(job).state == COMPLETED
 
 
