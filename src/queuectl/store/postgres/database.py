@@ -260,7 +260,9 @@ class Database:
         status = connection.info.transaction_status
         with suppress(psycopg.Error):
             if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-                connection.execute("ROLLBACK")
+                # Not a plain ROLLBACK: this also forgets statements whose preparation went
+                # under with the pipeline, which psycopg takes for prepared.
+                connection.rollback()
                 return
             if status == TransactionStatus.IDLE:
                 return

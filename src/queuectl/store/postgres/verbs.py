@@ -131,8 +131,10 @@ class Verbs(Shared):
         return found
 
     def _together(self, seqs: Iterable[int]) -> list[list[int]]:
-        """Which jobs can be dealt with at once: all, unless somebody waits for one."""
+        """Which jobs can be dealt with at once: all, unless somebody waits for one. All are
+        locked at once, whatever comes after: two who went one by one could meet crosswise."""
         listed = list(seqs)
+        self._lock(listed)
         rows = self._db.execute(sql("any_waits_for"), (listed,)).fetchall()
         return [[seq] for seq in listed] if rows[0][0] else [listed]
 
