@@ -172,6 +172,7 @@ class Arena:
             "drain": drain,
             "store_url": self.url,
             "store_uid": self.uid,
+            "turn_every": 0.5,
         }
         env = self.env | ({"QUEUECTL_FAULT": fault} if fault else {})
         ready = os.open(os.devnull, os.O_WRONLY)
