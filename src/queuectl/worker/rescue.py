@@ -195,6 +195,7 @@ def rescue_all(store: Store, grace: float) -> list[str]:
             done = True
         finally:
             rescue.close(done=done)
+    slots.sweep(store.slot_dir)
     return settled + rescue_lost(store)
 
 

@@ -15,6 +15,8 @@ import fcntl
 import mmap
 import os
 import struct
+import time
+from contextlib import suppress
 
 from queuectl import host
 from queuectl.records import Record
@@ -26,6 +28,8 @@ _TURNS_AT = 16
 _FENCE_AT = 104
 _ENTRY = struct.Struct("<QQQQ")
 _FIRST = 128
+_MAKING = ".new"
+_SWEPT_AFTER = 3600.0
 
 
 class Entry(Record):
@@ -42,22 +46,27 @@ class SlotFile:
 
     def __init__(self, folder: str, worker_id: str, entries: int) -> None:
         self.path = os.path.join(folder, worker_id)
-        making = f"{self.path}.new"
+        making = self.path + _MAKING
         self._fd = _create(folder, making)
-        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        size = _FIRST + entries * _ENTRY.size
-        # Not a sparse file: on a full disk writing to its map would kill the worker.
-        os.posix_fallocate(self._fd, 0, size)
-        self._map = mmap.mmap(self._fd, size)
-        _HEADER.pack_into(
-            self._map,
-            0,
-            _MAGIC,
-            os.getpid(),
-            host.boot_id().encode(),
-            host.pid_namespace().encode(),
-        )
-        os.rename(making, self.path)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            size = _FIRST + entries * _ENTRY.size
+            # Not a sparse file: on a full disk writing to its map would kill the worker.
+            os.posix_fallocate(self._fd, 0, size)
+            self._map = mmap.mmap(self._fd, size)
+            _HEADER.pack_into(
+                self._map,
+                0,
+                _MAGIC,
+                os.getpid(),
+                host.boot_id().encode(),
+                host.pid_namespace().encode(),
+            )
+            os.rename(making, self.path)
+        except BaseException:
+            os.close(self._fd)
+            remove(making)
+            raise
         self._inode = os.fstat(self._fd).st_ino
         self._free = list(range(entries - 1, -1, -1))
         self._turns = 0
@@ -158,6 +167,19 @@ def _is_here(boot: bytes, namespace: bytes) -> bool:
         host.boot_id(),
         host.pid_namespace(),
     )
+
+
+def sweep(folder: str) -> None:
+    """Remove what workers left that were killed while they made their file."""
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in names:
+        path = os.path.join(folder, name)
+        with suppress(FileNotFoundError):
+            if name.endswith(_MAKING) and os.stat(path).st_mtime < time.time() - _SWEPT_AFTER:
+                remove(path)
 
 
 def remove(path: str) -> None:
