@@ -244,14 +244,14 @@ class Supervisor:
 
     def _watch_loops(self, patience: int) -> None:
         """Kill workers whose loop stood still over so many of our own looks, and those
-        that did not end their jobs at their fence."""
+        that did not end their jobs at their fence. One that does not get ready stands still."""
         for child in self._children:
-            if child.watch is None or not child.pid:
+            if not child.pid:
                 continue
-            turns = child.watch.turns()
+            turns = child.watch.turns() if child.watch else -1
             child.stale = child.stale + 1 if turns == child.turns else 0
             child.turns = turns
-            fence = child.watch.fence()
+            fence = child.watch.fence() if child.watch else 0
             late = bool(fence) and boot_ns() > fence + _FENCE_GRACE_NS
             if child.stale >= patience or late:
                 self._report.line(f"worker {child.worker_id} is stuck; killing it")
