@@ -21,9 +21,10 @@ from queuectl.model import (
     Worker,
 )
 from queuectl.retry import RetryPolicy
+from queuectl.store.encoding import compact, read_command, read_list, read_map
 from queuectl.store.slotlock import is_locked
 from queuectl.store.sqlite.database import sql
-from queuectl.store.sqlite.shared import Shared, compact, read_command, read_list, read_map
+from queuectl.store.sqlite.shared import Shared
 from queuectl.transitions import settle
 
 TYPE_CHECKING = False

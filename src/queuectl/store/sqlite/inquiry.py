@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from queuectl.errors import JobNotFound
 from queuectl.model import STATES, Attempt, Chunk, Event, Job, Metrics, QueueInfo, Stats
+from queuectl.store.encoding import read_command, read_list, read_map
 from queuectl.store.sqlite.database import sql
-from queuectl.store.sqlite.shared import Shared, read_command, read_list, read_map
+from queuectl.store.sqlite.shared import Shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from queuectl.errors import JobExists, JobNotFound
 from queuectl.model import CANCELLED, DEAD, PENDING
-from queuectl.store.sqlite.database import sql
-from queuectl.store.sqlite.shared import (
-    Shared,
+from queuectl.store.encoding import (
     compact,
     made_up_number,
     store_list,
     store_map,
     stored_command,
 )
+from queuectl.store.sqlite.database import sql
+from queuectl.store.sqlite.shared import Shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 from queuectl.store.base import Store
+from queuectl.store.encoding import made_up_number
 from queuectl.store.sqlite.database import sql
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from types import TracebackType
-    from typing import Any
 
-    from queuectl.model import Command
     from queuectl.store.sqlite.database import Database
-
-compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Shared(Store):
@@ -117,42 +112,3 @@ class _Counted:
                 self._db.execute(sql("add_count"), (queue, state, n))
         for event, n in self._totals.items():
             self._db.execute(sql("add_total"), (event, n))
-
-
-def made_up_number(job_id: str) -> int | None:
-    """17 for `j17`, None for an id that can't have been made up."""
-    digits = job_id[1:]
-    if job_id[:1] != "j" or not (digits.isascii() and digits.isdigit()) or digits[0] == "0":
-        return None
-    return int(digits) if len(digits) < 19 else None
-
-
-def stored_command(command: Command) -> tuple[str, bool]:
-    """As it stands in `specs`: (text, whether it is an argument list in JSON)."""
-    return (command, False) if isinstance(command, str) else (compact(command), True)
-
-
-def read_command(text: str, is_argv: int) -> Command:
-    """The reverse of `stored_command`."""
-    return tuple(json.loads(text)) if is_argv else text
-
-
-def read_map(text: str | None) -> Mapping[str, str]:
-    """A JSON object of strings, or nothing."""
-    return json.loads(text) if text else {}
-
-
-def read_list(text: str | None) -> tuple[str, ...]:
-    """A JSON array of strings, or nothing."""
-    return tuple(json.loads(text)) if text else ()
-
-
-def store_map(values: Mapping[str, str]) -> str | None:
-    """The reverse of `read_map`."""
-    return compact(values) if values else None
-
-
-def store_list(values: Iterable[Any]) -> str | None:
-    """The reverse of `read_list`."""
-    listed = list(values)
-    return compact(listed) if listed else None

@@ -6,8 +6,9 @@ from operator import itemgetter
 
 from queuectl.errors import JobNotFound
 from queuectl.model import CANCELLED, COMPLETED, DEAD, FAILED, PENDING, PROCESSING, Change
+from queuectl.store.encoding import read_list
 from queuectl.store.sqlite.database import sql
-from queuectl.store.sqlite.shared import Shared, read_list
+from queuectl.store.sqlite.shared import Shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
