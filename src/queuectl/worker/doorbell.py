@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queuectl.store.base import Store
 
-_TRIES = 10
+_TRIES = 100
 
 
 def _root() -> str:
