@@ -225,7 +225,12 @@ class Arena:
                 continue
             if stat and stat[0] not in b"ZX":
                 found.append(Process(int(name), _kind(environ, command), int(stat[1])))
-        return found
+        # What a worker is just starting looks like itself until the exec.
+        workers = {process.pid for process in found if process.kind == "worker"}
+        return [
+            p._replace(kind="job") if p.kind == "worker" and p.parent in workers else p
+            for p in found
+        ]
 
     def pids(self, *kinds: str) -> list[int]:
         """The pids of those processes, oldest first."""
@@ -304,9 +309,14 @@ class Arena:
         return not (counts["pending"] + counts["processing"] + counts["failed"])
 
     def stop_all(self, seconds: float = 30) -> bool:
-        """Stop all workers as a person would; whether they, and all else, have gone."""
-        self.run("worker", "stop")
-        return until(lambda: not self.processes(), seconds)
+        """Stop all workers as a person would; whether they, and all else, have gone. Again
+        if need be, since supervisors are found through their living workers."""
+
+        def gone() -> bool:
+            self.run("worker", "stop")
+            return until(lambda: not self.processes(), 2)
+
+        return until(gone, seconds)
 
     def close(self) -> None:
         """Whatever is left goes."""

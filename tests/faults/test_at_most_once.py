@@ -15,7 +15,7 @@ def test_jobs_with_one_try_never_begin_twice_though_workers_are_killed() -> None
     luck = random.Random(5)
     specs = [
         Spec(f"once-{n}", luck.choice(("quick", "quick", "nap 0.05", "nap 0.2")), 1)
-        for n in range(150)
+        for n in range(100)
     ]
     with Arena(worker_poll_interval="0.05", shutdown_timeout="0.1") as arena:
         arena.enqueue(specs)
@@ -26,6 +26,7 @@ def test_jobs_with_one_try_never_begin_twice_though_workers_are_killed() -> None
             if not arena.pids("supervisor"):
                 arena.start_tree(2, 2)
             if kills < 20:
+                until(lambda: arena.pids("job"), 0.5)
                 kills += _kill(arena, luck)
             pause_until = time.monotonic() + luck.uniform(0.05, 0.25)
             until(lambda until=pause_until: time.monotonic() > until)

@@ -132,7 +132,7 @@ def test_a_worker_killed_at_any_point_of_its_turn_breaks_no_promise(point: str) 
                 _drain(arena, f"{point}:{n}")
         if code == 0:
             return
-        if n >= 3 and point != "start.spawned":
+        if n >= 2 and point != "start.spawned":
             return  # the rest is for `make chaos`
     pytest.fail("never clean")
 

@@ -225,7 +225,7 @@ def test_a_slot_file_that_was_never_finished_is_swept_away(arena: Arena) -> None
 @pytest.mark.skipif(not can_mount(), reason="needs root: a file system of its own")
 def test_a_really_full_disk_refuses_jobs_and_loses_none() -> None:
     with Arena(small_disk=4) as arena:
-        specs = [Spec(f"j-{n}", "talks") for n in range(20)]
+        specs = [Spec(f"j-{n}", "nap 0.2") for n in range(20)]
         arena.enqueue(specs)
         arena.start_tree(2, 2)
         assert until(lambda: len(arena.lines()) > 4 and _ready(arena, 2))
