@@ -34,6 +34,8 @@ _SETTINGS = {
     # Tests end processes, not machines.
     "fsync": "off",
     "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
     # Nothing but the test changes anything: see `Store.change_mark`.
     "autovacuum_naptime": "1d",
     "log_min_messages": "fatal",
@@ -50,6 +52,7 @@ class PostgresServer:
     def __init__(self, binaries: str | None = None, **settings: str) -> None:
         self._folder = tempfile.mkdtemp(prefix="qpg", dir="/tmp")
         self._process: subprocess.Popen[bytes] | None = None
+        self._clean: list[str] = []
         self._as: dict[str, Any] = {"cwd": self._folder}
         try:
             if os.getuid() == 0:
@@ -129,6 +132,21 @@ class PostgresServer:
         name = "t" + secrets.token_hex(6)
         self.run_sql(f"CREATE DATABASE {name}")
         return name
+
+    def clean_database(self) -> str:
+        """The name of one without a store in it: one given back, which is quicker to have
+        than a fresh one, if there is any."""
+        return self._clean.pop() if self._clean else self.new_database()
+
+    def give_back(self, name: str) -> None:
+        """Remove the store in it; nobody uses it any more."""
+        self.run_sql(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            name,
+        )
+        self.run_sql("DROP SCHEMA IF EXISTS queuectl CASCADE", name)
+        self._clean.append(name)
 
     def drop_database(self, name: str) -> None:
         self.run_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

@@ -81,7 +81,7 @@ class PostgresBackend(SqliteBackend):
         self._databases: list[str] = []
 
     def new_url(self) -> str:
-        self._databases.append(self._server.new_database())
+        self._databases.append(self._server.clean_database())
         return self._server.url(self._databases[-1])
 
     def open_hasty(self, url: str) -> Store:
@@ -90,7 +90,9 @@ class PostgresBackend(SqliteBackend):
         return store  # type: ignore[no-any-return]
 
     def remove(self, url: str) -> None:
-        self._server.drop_database(url.rpartition("/")[2])
+        database = url.rpartition("/")[2]
+        self._databases.remove(database)
+        self._server.give_back(database)
 
     @contextlib.contextmanager
     def before_each_statement(self, store: Store, hook: Callable[[], None]) -> Iterator[None]:
@@ -114,7 +116,7 @@ class PostgresBackend(SqliteBackend):
     def close(self) -> None:
         super().close()
         for database in self._databases:
-            self._server.drop_database(database)
+            self._server.give_back(database)
 
 
 BACKENDS = {backend.name: backend for backend in (SqliteBackend, PostgresBackend)}

@@ -39,6 +39,7 @@ class Scene:
 
     def __init__(self, backend: SqliteBackend, stack: contextlib.ExitStack) -> None:
         url = backend.new_url()
+        stack.callback(backend.remove, url)
         self.one = backend.open(url)
         self.stores = {"a": backend.open_hasty(url), "b": backend.open_hasty(url)}
         self.workers: dict[str, LivingWorker] = {}
