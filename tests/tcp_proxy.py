@@ -15,12 +15,14 @@ class TcpProxy:
     """Listens on `port` of 127.0.0.1 and passes everything to the target.
 
     `delay` is the seconds that each way takes. While `stalled` nothing passes and nothing
-    is closed: a half-open connection. `cut()` resets what is open.
+    is closed: a half-open connection. While `muted` only answers don't pass: the server
+    does what it is told, and nobody learns of it. `cut()` resets what is open.
     """
 
     def __init__(self, target_port: int, delay: float = 0.0) -> None:
         self.delay = delay
         self.stalled = False
+        self.muted = False
         self.refuse = False
         self._target = ("127.0.0.1", target_port)
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -29,6 +31,7 @@ class TcpProxy:
         self._wake, waker = socket.socketpair()
         self._waker = waker
         self._pairs: dict[socket.socket, socket.socket] = {}
+        self._servers: set[socket.socket] = set()
         self._late: list[tuple[float, int, socket.socket, bytes]] = []
         self._number = 0
         self._cut = False
@@ -61,7 +64,7 @@ class TcpProxy:
                     self._accept()
                 elif source is self._wake:
                     source.recv(100)
-                elif self.stalled:
+                elif self.stalled or (self.muted and source in self._servers):
                     time.sleep(0.001)
                 else:
                     self._take(source)
@@ -86,6 +89,7 @@ class TcpProxy:
         except OSError:
             client.close()
             return
+        self._servers.add(server)
         for end, other in ((client, server), (server, client)):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._pairs[end] = other
@@ -124,6 +128,7 @@ class TcpProxy:
         for side in (end, other):
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(side)
+            self._servers.discard(side)
             side.close()
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from postgres_server import PostgresServer
 from queuectl.errors import STORE_FAILED, BadInput, StoreError, StoreTooNew
-from queuectl.model import COMPLETED, PROCESSING, Filter, Want
+from queuectl.model import COMPLETED, PENDING, PROCESSING, Filter, Want
 from queuectl.store import open_store as open_any
 from queuectl.store.postgres import PostgresStore
 from queuectl.store.postgres.database import sql
@@ -151,6 +151,37 @@ def test_a_turn_costs_one_round_trip_however_much_it_does(
         worker.turn()
         assert (time.monotonic() - began) / (2 * proxy.delay) < 1.9
         proxy.delay = 0
+
+
+def test_after_a_turn_whose_reply_was_lost_the_worker_learns_what_it_holds(
+    proxied: PostgresStore, proxy: TcpProxy
+) -> None:
+    add(proxied, "a", "b")
+    with living_worker(proxied) as worker:
+        finish = the_end(worker.claim_one())
+        proxy.muted = True
+        with pytest.raises(StoreError, match="no answer"):
+            worker.turn(finish, free=1)
+        proxy.muted = False
+        ((token, seq),) = worker.held().items()
+        assert seq == proxied.get("b").seq
+        assert list(worker.turn(finish).refused) == []
+        assert len(proxied.history("a")) == 1
+        proxied.release(worker.id, [token], T0)
+        assert states(proxied) == {"a": COMPLETED, "b": PENDING}
+
+
+def test_an_enqueue_whose_reply_was_lost_is_there_whole_or_not_at_all(
+    proxied: PostgresStore, proxy: TcpProxy, store: PostgresStore
+) -> None:
+    add(proxied, "before")
+    proxy.muted = True
+    for jobs in ([a_job("x"), a_job("y")], [a_job() for _ in range(60)]):
+        with pytest.raises(StoreError):
+            proxied.enqueue(jobs, T0)
+        proxy.cut()
+    proxy.muted = False
+    assert len(states(store)) in (1, 3, 61, 63)
 
 
 # -- what it asks of the database ------------------------------------------------------------
