@@ -269,6 +269,17 @@ with open(sys.argv[1], "r+b") as file:
 """
 
 
+def test_a_mark_that_cannot_be_read_counts_as_changed(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_statement: str) -> None:
+        raise apsw.IOError("injected")
+
+    with arena.store() as store:
+        monkeypatch.setattr(store._db, "execute", fail)  # type: ignore[attr-defined]
+        assert store.change_mark() != store.change_mark()
+
+
 # -- clocks, boots
 
 

@@ -1,0 +1,153 @@
+"""Who may be rescued, by whom, and which processes may be ended for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from queuectl import host
+from queuectl.store.slotlock import is_locked
+from queuectl.worker.rescue import Rescue
+from queuectl.worker.slots import SlotFile
+
+from .arena import Arena, Spec, until
+from .checker import check
+
+UID = "0123456789ab"
+
+
+@pytest.fixture
+def folder(tmp_path: os.PathLike[str]) -> str:
+    return os.path.join(tmp_path, "slots")
+
+
+@pytest.fixture
+def bystander() -> Iterator[subprocess.Popen[bytes]]:
+    """A session that belongs to nobody here."""
+    child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    yield child
+    child.kill()
+    child.wait()
+
+
+def _left_by(
+    folder: str, name: str, *, pid: int = 0, earliest: int = 0, latest: int = 0
+) -> None:
+    """The slot file of a worker that is dead, with one run in it."""
+    child = os.fork()
+    if child == 0:
+        file = SlotFile(folder, name, 4)
+        number = file.begin(7, earliest)
+        if pid:
+            file.started(number, 7, pid, earliest, latest)
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def test_a_worker_that_lives_is_not_rescued(folder: str) -> None:
+    file = SlotFile(folder, "alive", 4)
+    assert Rescue.begin(folder, "alive", UID) is None
+    assert is_locked(folder, "alive")
+    file.remove()
+
+
+def test_a_worker_is_rescued_by_one_at_a_time(folder: str) -> None:
+    _left_by(folder, "dead")
+    first = Rescue.begin(folder, "dead", UID)
+    assert first is not None
+    assert Rescue.begin(folder, "dead", UID) is None
+    assert is_locked(folder, "dead"), "others must take it for alive meanwhile"
+    first.close(done=False)
+    again = Rescue.begin(folder, "dead", UID)
+    assert again is not None
+    again.close(done=True)
+
+
+def test_a_rescue_that_was_just_done_is_not_begun_again(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock may be got on a file that its rescuer has removed meanwhile."""
+    from queuectl.worker import rescue
+
+    _left_by(folder, "dead")
+    real = rescue.try_lock
+
+    def too_late(path: str) -> int | None:
+        lock = real(path)
+        os.unlink(path)
+        return lock
+
+    monkeypatch.setattr(rescue, "try_lock", too_late)
+    assert Rescue.begin(folder, "dead", UID) is None
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_process_that_has_the_pid_of_a_run_by_chance_is_not_ended(
+    folder: str, bystander: subprocess.Popen[bytes], when: str
+) -> None:
+    start = host.start_ticks(bystander.pid)
+    assert start is not None
+    earliest, latest = (start + 5, start + 9) if when == "before" else (start - 9, start - 5)
+    _left_by(folder, "dead", pid=bystander.pid, earliest=earliest, latest=latest)
+    rescue = Rescue.begin(folder, "dead", UID)
+    assert rescue is not None
+    assert rescue.step(0) is None
+    assert rescue.step(0) is None
+    rescue.close(done=True)
+    assert bystander.poll() is None
+
+
+def test_the_process_of_a_run_is_ended_by_its_pid_and_start(
+    folder: str, bystander: subprocess.Popen[bytes]
+) -> None:
+    start = host.start_ticks(bystander.pid)
+    assert start is not None
+    _left_by(folder, "dead", pid=bystander.pid, earliest=start, latest=start + 1)
+    rescue = Rescue.begin(folder, "dead", UID)
+    assert rescue is not None
+    assert rescue.step(0) is not None
+    assert bystander.wait(5) == -signal.SIGTERM
+    rescue.close(done=True)
+
+
+def test_nothing_of_a_dead_workers_runs_is_alive_when_they_run_again() -> None:
+    """One ignores TERM, one cleared its environment, one has left the session."""
+    clear = f"exec env -i {sys.executable} -S -c 'import time; time.sleep(300)'"
+    with Arena() as arena:
+        specs = [Spec("stubborn", "stubborn", 2, timeout=0)]
+        arena.enqueue(specs)
+        arena.run(
+            "enqueue", "--id", "cleared", "--max-retries", "2", "--timeout", "none", clear
+        )
+        arena.start_tree(1, 2)
+        assert until(lambda: arena.starts("stubborn") == 1 and len(_sessions(arena)) == 2)
+        before = _sessions(arena)
+        marked = arena.pids("job")
+        arena.signal(signal.SIGKILL, arena.pids("supervisor", "worker"))
+        arena.start_tree(1, 2)
+        assert until(lambda: arena.starts("stubborn") == 2)
+        assert not any(line[0] == "overlap" for line in arena.lines())
+        assert not [pid for pid in (*marked, *before) if host.start_ticks(pid) is not None]
+        assert until(lambda: len(_sessions(arena)) == 2)
+        arena.run("cancel", "stubborn", "cleared")
+        assert arena.stop_all()
+        assert check(arena, specs) == []
+
+
+def _sessions(arena: Arena) -> list[int]:
+    """The sessions that are noted in the slot files, if they are alive."""
+    found = []
+    for name in os.listdir(arena.slot_dir):
+        with open(os.path.join(arena.slot_dir, name), "rb") as file:
+            content = file.read()[128:]
+        for at in range(0, len(content), 32):
+            token = int.from_bytes(content[at : at + 8], "little")
+            pid = int.from_bytes(content[at + 8 : at + 16], "little")
+            if token and pid and host.start_ticks(pid) is not None:
+                found.append(pid)
+    return found
