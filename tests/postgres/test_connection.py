@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -184,6 +185,20 @@ def test_an_enqueue_whose_reply_was_lost_is_there_whole_or_not_at_all(
     assert len(states(store)) in (1, 3, 61, 63)
 
 
+def test_an_interrupt_ends_a_wait_at_once(open_store: Open) -> None:
+    store, other = open_store(), open_store()
+    add(store, "a")
+    with store._db.write():
+        store._db.execute(sql("lock_jobs"), ([1],)).fetchall()
+        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            other.cancel(["a"], T0)
+        assert time.monotonic() - began < 5
+    assert other.cancel(["a"], T0)[0].result == "done"
+
+
 # -- what it asks of the database ------------------------------------------------------------
 
 
@@ -258,6 +273,13 @@ def test_a_url_is_shown_without_its_password(server: PostgresServer, database: s
         assert "s3cret" not in store.url
         with open_any(store.url) as again:
             assert again.uid == store.uid
+
+
+def test_a_url_may_name_a_socket(server: PostgresServer, database: str) -> None:
+    folder = os.path.dirname(server.data)
+    url = f"postgresql://postgres@/{database}?host={folder}&port={server.port}"
+    with open_any(url) as store, open_any(store.url) as again:
+        assert store.uid == again.uid
 
 
 def test_errors_never_tell_the_password(server: PostgresServer) -> None:

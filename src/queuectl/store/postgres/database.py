@@ -33,6 +33,7 @@ MIN_COMPATIBLE = 1
 
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _BRIEFLY = 2.0
+_SECRETS = ("password", "sslpassword", "scram_client_key", "oauth_client_secret")
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _MIGRATION_LOCK = "SELECT pg_advisory_xact_lock(7816543, 0)"
 _WHAT_IS_THERE = (
@@ -94,10 +95,12 @@ class Connection(psycopg.Connection["tuple[Any, ...]"]):
                     raise NoAnswerError("no answer in time")
         except StopIteration as end_of_call:
             return end_of_call.value
-        except psycopg.Error as error:
+        except BaseException as error:
+            if not isinstance(error, psycopg.Error):
+                self.pgconn.finish()  # Ctrl+C: what the server does now is its own affair
             # Ends it in order if it was not its own error; left alone it would try to
             # speak to the server when it is collected.
-            with suppress(psycopg.Error, StopIteration):
+            with suppress(BaseException):
                 gen.throw(error)
             raise
 
@@ -116,7 +119,7 @@ class Database:
                 f"--db: {bad_url(error)}", "postgresql://USER@HOST:PORT/DATABASE"
             ) from None
         self.url = _without_password(given)
-        self._password = str(given.get("password") or "") or None
+        self._secrets = [str(given[name]) for name in _SECRETS if given.get(name)]
         self.parameters: dict[str, Any] = _PATIENCE | given
         if "connect_timeout" not in given:
             self.parameters["connect_timeout"] = max(2, min(10, round(wait_seconds)))
@@ -253,7 +256,7 @@ class Database:
         try:
             yield
         except psycopg.Error as error:
-            raise store_error(error, self.url, self._password) from error
+            raise store_error(error, self.url, self._secrets) from error
 
     def _abandon(self, connection: Connection) -> None:
         """Roll back; where that is not plainly possible, leave it to the server."""
@@ -299,8 +302,8 @@ class Database:
 
 
 def _without_password(given: dict[str, Any]) -> str:
-    """A URL of everything but the password, in one form however it was written."""
-    rest = {k: v for k, v in given.items() if k != "password" and v is not None}
+    """A URL of everything but the secrets, in one form however it was written."""
+    rest = {k: v for k, v in given.items() if k not in _SECRETS and v is not None}
     user, host = rest.pop("user", ""), str(rest.pop("host", ""))
     port, name = rest.pop("port", ""), rest.pop("dbname", "")
     if "," in host or host.startswith("/"):

@@ -11,7 +11,7 @@ from queuectl.errors import StoreError, WorkerGone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, ParamSpec, TypeVar
 
     P = ParamSpec("P")
@@ -68,10 +68,10 @@ _PLAIN: tuple[tuple[type[psycopg.Error], str, str | None], ...] = (
 
 
 def store_error(
-    error: psycopg.Error, url: str, password: str | None
+    error: psycopg.Error, url: str, secrets: Iterable[str]
 ) -> StoreError | WorkerGone:
     """The error of ours for one of psycopg's."""
-    said = _one_line(error, password)
+    said = _one_line(error, secrets)
     if error.sqlstate == "QC001":
         return WorkerGone(said)
     if error.sqlstate == "QC002":
@@ -90,11 +90,13 @@ def store_error(
     return StoreError(f"{url}: {said}")
 
 
-def _one_line(error: psycopg.Error, password: str | None) -> str:
+def _one_line(error: psycopg.Error, secrets: Iterable[str]) -> str:
     """The first line of what was said."""
     text = error.diag.message_primary or str(error) or type(error).__name__
     line = text.strip().splitlines()[0].removesuffix(":")
-    return line.replace(password, "…") if password else line
+    for secret in secrets:
+        line = line.replace(secret, "…")
+    return line
 
 
 def bad_url(error: psycopg.Error) -> str:
