@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,10 +67,16 @@ def keep_only(*descriptors: int) -> None:
     for name in os.listdir("/proc/self/fd"):
         number = int(name)
         if number > 2 and number not in descriptors:
-            with suppress(OSError):  # the listing's own
-                os.close(number)
+            _close(number)
     for number in descriptors:
         os.set_inheritable(number, False)
+
+
+def _close(number: int) -> None:
+    try:
+        os.close(number)
+    except OSError:  # the listing's own
+        return
 
 
 def all_pids() -> list[int]:

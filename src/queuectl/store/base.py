@@ -263,7 +263,8 @@ class Store(ABC):
         never fails. Nothing to do for a store of one host."""
 
     def listen(self) -> Listener | None:
-        """What hears `announce`, on a connection of its own; None for a store of one host.
+        """What hears `announce`, on a connection of its own; None for a store of one host,
+        and where a pooler stands between.
 
         Raises StoreError.
         """

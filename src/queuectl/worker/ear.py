@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from select import POLLIN, poll
 
@@ -35,14 +36,17 @@ class Ear:
         self._stop.set()
 
     def _run(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while not self._stop.is_set():
             try:
                 with self._open() as store:
                     listener, uid = store.listen(), store.uid
             except StoreError:
-                listener = None
-            if listener is not None:
-                self._listen(listener, uid)
+                self._stop.wait(_TRY_AGAIN)
+                continue
+            if listener is None:  # nothing comes through a pooler: the poll must do
+                return
+            self._listen(listener, uid)
             self._stop.wait(_TRY_AGAIN)
 
     def _listen(self, listener: Listener, uid: str) -> None:

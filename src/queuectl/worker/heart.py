@@ -8,6 +8,7 @@ have the jobs.
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 
@@ -69,6 +70,7 @@ class Heart:
         self._slot_file.set_fence(self._fence)
 
     def _run(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         store: Store | None = None
         pause = self._lease / _BEATS_A_LEASE
         while not self._stop.wait(pause):

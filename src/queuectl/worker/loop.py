@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from queuectl.worker.storethread import StoreThread
 
 
+_STARTS_A_TURN = 8
+"""So that hundreds of free slots keep nobody waiting who has to be served."""
+_RUSH = 0.03
+"""Less patience than this (seconds) leaves no time to write lines one by one."""
 _FENCE_LOOK = 0.5
 """Timers don't count a sleep of the machine; the fence does, and is looked at so often."""
 
@@ -116,9 +120,11 @@ class Loop:
         """Serve events until the worker has left; its exit code."""
         while self._exit_code is None:
             self._advance()
-            self._report.flush()
+            patience = self._patience()
+            if patience > _RUSH or self._report.is_long:
+                self._report.flush()
             self._slot_file.turned()
-            for key, _mask in self._selector.select(self._patience()):
+            for key, _mask in self._selector.select(patience):
                 if isinstance(key.data, Run):
                     self._read(key.data, key.fd)
                 else:
@@ -132,7 +138,9 @@ class Loop:
         if time.monotonic() >= self._turns.paused_until:
             if self._stopping:
                 self._leave()
-            while self._backlog and self._free and self._slot_file.room:
+            for _ in range(_STARTS_A_TURN):
+                if not self._can_start():
+                    break
                 self._start(self._backlog.popleft())
         if self._turns.is_due(
             hungry=bool(self._free) and not self._backlog,
@@ -141,9 +149,14 @@ class Loop:
         ):
             self._turns.take(self._want(), self._known_tokens)
 
+    def _can_start(self) -> bool:
+        return bool(self._backlog and self._free and self._slot_file.room)
+
     def _patience(self) -> float:
         """Seconds until something is due by time alone."""
         now = time.monotonic()
+        if self._can_start() and now >= self._turns.paused_until:
+            return 0.0
         until = min(
             self._soonest,
             self._stop_at,

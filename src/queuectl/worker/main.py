@@ -61,6 +61,8 @@ def main(argv: list[str]) -> int:
                 slot_file.remove()
                 raise
             leases = store.leases
+            # Registering read it too; should it have been lowered between, the lower holds.
+            lease = min(config.lease_seconds, store.config().lease_seconds)
             faultpoints.reach("worker.registered")
     except QueuectlError as error:
         print(f"queuectl: {error.message}", file=sys.stderr)
@@ -70,7 +72,7 @@ def main(argv: list[str]) -> int:
         heart = Heart(
             lambda: open_store(settings.store_url),
             settings.worker_id,
-            config.lease_seconds,
+            lease,
             began,
             slot_file,
         )

@@ -13,7 +13,7 @@ _AIM = 0.04
 WATCH_AFTER = 0.004
 """A run shorter than this costs no watching of its pipes; what it prints waits in them."""
 _LOUD_FOR = 20
-MOST = 32
+MOST = 64
 """Claims ahead at most, a slot or many."""
 
 
@@ -51,7 +51,7 @@ class Pace:
 
     def runs_low(self, waiting: int) -> bool:
         """Whether it is time to ask for more."""
-        return self.ahead > 0 and waiting <= self.ahead // 2
+        return self.ahead > 0 and waiting <= self.ahead // 4
 
     def _plan(self) -> None:
         usual = max(self._usual or 0.0, 0.0005)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MARK = "QUEUECTL_RUN"
 _PR_SET_CHILD_SUBREAPER = 36
+_PAGE = 4096
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
 
@@ -152,9 +153,10 @@ class Children:
         """Zombies included."""
         if self._file < 0:
             return set()
-        content = b""
-        while piece := os.pread(self._file, 65536, len(content)):
-            content += piece
+        content = os.pread(self._file, _PAGE, 0)
+        if len(content) > _PAGE // 2:  # a read may end short of a page, at a whole pid
+            while piece := os.pread(self._file, 65536, len(content)):
+                content += piece
         return {int(pid) for pid in content.split()}
 
 

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from queuectl.model import Claim, Outcome, Verdict
 
 _COMMAND_WIDTH = 60
+_A_SCREEN = 40
 _PIECE = 4096
 """Bytes that a descriptor takes without waiting once it polls as writable (pipe(7))."""
 _MOST_UNSAID = 1 << 18
 
 
 class Report:
-    """Lines to standard error, written once a turn of the loop."""
+    """Lines to standard error, written in one go by `flush`."""
 
     def __init__(self, descriptor: int = 2) -> None:
         self._descriptor = descriptor
@@ -30,6 +31,11 @@ class Report:
         self._lines: list[str] = []
         self._second = 0
         self._clock = ""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether enough has gathered to be written even in a rush."""
+        return len(self._lines) >= _A_SCREEN
 
     def line(self, text: str) -> None:
         """One line, with the local time before it."""
@@ -41,8 +47,9 @@ class Report:
 
     def started(self, claim: Claim) -> None:
         """A run began."""
-        run = f"run {claim.attempts + 1}/{claim.policy.limit}"
-        self.line(f"{claim.id} start   {run}  {_shown(claim)}")
+        self.line(
+            f"{claim.id} start   run {claim.attempts + 1}/{claim.policy.limit}  {_shown(claim)}"
+        )
 
     def ended(self, claim: Claim, outcome: Outcome, verdict: Verdict) -> None:
         """A run ended, and what follows."""

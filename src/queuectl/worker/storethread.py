@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 import traceback
@@ -70,6 +71,8 @@ class StoreThread:
         self._thread.join(seconds)
 
     def _run(self) -> None:
+        # They are the loop's; here they would cost interrupted calls and switches.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             self._serve()
         except BaseException:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import time
-from binascii import hexlify
 
 import apsw
 
@@ -111,7 +110,7 @@ class Database:
                 db.execute(_migration(number))
             db.execute(
                 "INSERT OR IGNORE INTO meta VALUES ('uid', ?)",
-                (hexlify(os.urandom(6)).decode(),),
+                (os.urandom(6).hex(),),
             )
             db.execute(
                 "INSERT OR REPLACE INTO meta VALUES ('version', ?), ('min_compatible', ?)",
