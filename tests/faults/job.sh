@@ -23,5 +23,6 @@ case $1 in
     talks) head -c 400000 /dev/zero | tr '\0' x; head -c 200000 /dev/zero >&2; end 0 ;;
     late) trap 'say term; exit 143' TERM; sleep 304 & wait; end 0 ;;
     stubborn) trap '' TERM; setsid sh -c 'sleep 305' & sleep 306; sleep 307; end 0 ;;
+    hydra) trap '' TERM; while :; do setsid sleep 308 & sleep 0.02; done ;;
     *) end 99 ;;
 esac

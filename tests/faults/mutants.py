@@ -45,6 +45,7 @@ _NTH = "tests/faults/test_nth_operation.py"
 _POWER = "tests/faults/test_power_cut.py"
 _TROUBLE = "tests/faults/test_trouble.py"
 _GUARDS = "tests/faults/test_rescue_guards.py"
+_STORE = "tests/faults/test_store_guards.py"
 _ENDING = "tests/worker/test_ending.py"
 _SUPERVISOR = "tests/worker/test_supervisor.py"
 _LOOP = "tests/worker/test_loop.py"
@@ -77,7 +78,7 @@ MUTANTS = [
         _SQL + "was_finished.sql",
         " AND finished_at = ?3",
         " AND ?3",
-        _FINISH,
+        _STORE,
     ),
     Mutant(
         "a finish given twice in one turn counts twice",
@@ -91,7 +92,7 @@ MUTANTS = [
         _SQL + "is_current.sql",
         " AND token = ?2",
         " AND ?2",
-        _OUTPUT,
+        _STORE,
     ),
     Mutant(
         "output needs no state",
@@ -299,7 +300,7 @@ MUTANTS = [
         _LITE + "database.py",
         "if self._database.connection.in_transaction:",
         "if False:",
-        f"{_NTH} -k operation",
+        "tests/store/test_enqueue.py -k sqlite",
     ),
     Mutant(
         "counts are not saved with what they count",
@@ -356,7 +357,7 @@ MUTANTS = [
         _LITE + "engine.py",
         "if not w.alive and not host.is_running(w)]",
         "if not w.alive]",
-        "tests/store/test_workers.py tests/store/test_rescue.py -k sqlite",
+        _STORE,
     ),
     Mutant(
         "nobody looks whether the slot file is there",
@@ -385,7 +386,7 @@ MUTANTS = [
         _WORKER + "run.py",
         "        if self._give_up_at != NEVER:\n            return signal.SIGKILL\n",
         "",
-        _ENDING,
+        "tests/faults/test_kill_guards.py",
     ),
     Mutant(
         "no TERM to the group of a run that ended",
@@ -406,7 +407,7 @@ MUTANTS = [
         _WORKER + "loop.py",
         "left = run.pid in sessions or process.has_group(run.pid)",
         "left = process.has_group(run.pid)",
-        _ENDING,
+        f"{_TROUBLE} -k group_of",
     ),
     Mutant(
         "nobody looks for marks when a run was told to end",
@@ -427,7 +428,7 @@ MUTANTS = [
         _WORKER + "run.py",
         "if not alive and not self.pipes:",
         "if not self.pipes:",
-        _ENDING,
+        f"{_TROUBLE} -k 'parent or group_of'",
     ),
     Mutant(
         "runs carry no mark",
@@ -638,7 +639,7 @@ def run_tests(tests: str, root: str) -> tuple[bool, str]:
 
 
 def _run_pytest(arguments: str, root: str) -> tuple[bool, str]:
-    words = ["-q", "-x", "-p", "no:cacheprovider", "--no-header", "-rf"]
+    words = ["-q", "-x", "-p", "no:cacheprovider", "--no-header", "-rfE"]
     with subprocess.Popen(
         [sys.executable, "-m", "pytest", *words, *shlex.split(arguments)],
         cwd=root,
@@ -655,9 +656,12 @@ def _run_pytest(arguments: str, root: str) -> tuple[bool, str]:
             return False, "(hangs)"
     if child.returncode not in (0, 1):
         raise RuntimeError(f"pytest {arguments}: {said[-2000:]}")
-    failed = [line.split("::")[-1] for line in said.splitlines() if line.startswith("FAILED")]
-    failed += [line for line in said.splitlines() if line.startswith("ERROR")]
-    return child.returncode == 0, failed[0].split(" - ")[0] if failed else ""
+    failed = [
+        line.split("::")[-1].split(" - ")[0]
+        for line in said.splitlines()
+        if line.startswith(("FAILED", "ERROR "))
+    ]
+    return child.returncode == 0, failed[0] if failed else "(ends)"
 
 
 def main(words: list[str]) -> int:

@@ -13,7 +13,8 @@ from .mutants import MUTANTS, ROOT, Mutant
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_what_a_mutant_takes_out_stands_in_the_code_once(mutant: Mutant) -> None:
     with open(os.path.join(ROOT, mutant.file), encoding="utf-8") as file:
-        assert file.read().count(mutant.old) == 1
+        found = file.read().count(mutant.old)
+    assert found == 1, f"the code has changed: mend {mutant.name!r} in tests/faults/mutants.py"
     for word in shlex.split(mutant.tests.replace(";", " ")):
         if word.endswith(".py"):
             assert os.path.exists(os.path.join(ROOT, word))

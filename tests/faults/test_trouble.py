@@ -327,6 +327,43 @@ def test_a_process_whose_parent_left_the_session_is_ended_with_the_run(arena: Ar
     assert not os.path.exists(f"/proc/{child}")
 
 
+def test_a_group_of_its_own_in_the_session_is_ended_with_the_run(arena: Arena) -> None:
+    """It ignores TERM and has closed its output, and the group of the run is empty."""
+    script = os.path.join(arena.folder, "apart.py")
+    with open(script, "w", encoding="utf-8") as file:
+        file.write(_APART)
+    arena.start_tree(1, 1)
+    arena.run("enqueue", "--id", "apart", "--", sys.executable, "-S", script)
+    assert until(lambda: _all_ended(arena), 20)
+    with open(os.path.join(arena.folder, "child"), encoding="utf-8") as file:
+        child = int(file.read())
+    assert not os.path.exists(f"/proc/{child}")
+
+
+def test_what_comes_into_being_while_a_run_is_killed_is_killed_too(arena: Arena) -> None:
+    """It starts one after the other, each in a session of its own."""
+    specs = [Spec("hydra", "hydra", 1, timeout=0.5), Spec("next", "quick")]
+    arena.enqueue(specs)
+    arena.start_tree(1, 1)
+    _end(arena, specs)
+
+
+_APART = """
+import os, signal, time
+read, write = os.pipe()
+if os.fork() == 0:
+    os.close(read)
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with open(os.environ["ARENA"] + "/child", "w") as file:
+        file.write(str(os.getpid()))
+    for number in (0, 1, 2):
+        os.dup2(os.open("/dev/null", os.O_RDWR), number)
+    os.close(write)
+    time.sleep(60)
+os.close(write)
+os.read(read, 1)
+"""
 _LEAVER = """
 import os, signal, time
 read, write = os.pipe()
