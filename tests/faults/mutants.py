@@ -454,8 +454,8 @@ MUTANTS = [
     Mutant(
         "rescue sends no signal",
         _WORKER + "rescue.py",
-        "        if not self._entries:\n            return False\n",
-        "        return False\n",
+        "        if not self._entries:\n            return None\n",
+        "        return None\n",
         f"{_GUARDS}; {_SUPERVISOR}",
     ),
     Mutant(
@@ -482,9 +482,23 @@ MUTANTS = [
     Mutant(
         "rescue does not wait for the end of what it ended",
         _WORKER + "rescue.py",
-        "            return _LOOK_AGAIN if self._signal(signal.SIGTERM) else None\n",
-        "            self._signal(signal.SIGTERM)\n            return None\n",
+        "        return _LOOK_AGAIN\n\n    def _signal",
+        "        return None\n\n    def _signal",
         f"{_GUARDS}; {_SUPERVISOR}",
+    ),
+    Mutant(
+        "rescue is content with one look",
+        _WORKER + "rescue.py",
+        "_CLEAR_LOOKS = 2",
+        "_CLEAR_LOOKS = 1",
+        _GUARDS,
+    ),
+    Mutant(
+        "who has gone since does not count",
+        _WORKER + "census.py",
+        "return bool(pids)",
+        "return any(belongs(pid) for pid in pids)",
+        _GUARDS,
     ),
     Mutant(
         "a worker that must give up leaves its jobs alone",

@@ -12,6 +12,8 @@ import pytest
 
 from queuectl import host
 from queuectl.store.slotlock import is_locked
+from queuectl.worker.census import Census
+from queuectl.worker.process import MARK
 from queuectl.worker.rescue import Rescue
 from queuectl.worker.slots import SlotFile
 
@@ -96,8 +98,8 @@ def test_a_process_that_has_the_pid_of_a_run_by_chance_is_not_ended(
     _left_by(folder, "dead", pid=bystander.pid, earliest=earliest, latest=latest)
     rescue = Rescue.begin(folder, "dead", UID)
     assert rescue is not None
-    assert rescue.step(0) is None
-    assert rescue.step(0) is None
+    while rescue.step(0) is not None:
+        pass
     rescue.close(done=True)
     assert bystander.poll() is None
 
@@ -113,6 +115,63 @@ def test_the_process_of_a_run_is_ended_by_its_pid_and_start(
     assert rescue.step(0) is not None
     assert bystander.wait(5) == -signal.SIGTERM
     rescue.close(done=True)
+
+
+def test_one_look_that_finds_nobody_is_not_enough(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a worker was just starting has no mark for the moment of its exec."""
+    from queuectl.worker import rescue as module
+
+    looks = iter([False, True, False, False])
+
+    class Picture:
+        def __init__(self, _uid: str) -> None:
+            self.found = next(looks)
+
+        def signal_marked(self, _token: int, _number: int, _told: object) -> bool:
+            return self.found
+
+    monkeypatch.setattr(module, "Census", Picture)
+    _left_by(folder, "dead")
+    rescue = Rescue.begin(folder, "dead", UID)
+    assert rescue is not None
+    for _ in range(3):
+        assert rescue.step(10) is not None
+    assert rescue.step(10) is None
+    assert not list(looks)
+    rescue.close(done=True)
+
+
+def test_who_was_seen_counts_though_it_has_gone_since() -> None:
+    """It may have started another before it went."""
+    child = _marked(f"{MARK}={UID}.7")
+    census = Census(UID)
+    assert census.marked(7) == [child.pid]
+    child.kill()
+    child.wait()
+    assert census.signal_marked(7, signal.SIGKILL)
+    assert not Census(UID).signal_marked(7, signal.SIGKILL)
+
+
+def test_a_variable_that_tells_of_another_mark_hides_nothing() -> None:
+    child = _marked(f"A={MARK}={UID}.9", f"{MARK}={UID}.7")
+    census = Census(UID)
+    assert (census.marked(7), census.marked(9)) == ([child.pid], [])
+    child.kill()
+    child.wait()
+
+
+def _marked(*environment: str) -> subprocess.Popen[bytes]:
+    words = ["env", "-i", *environment, "/bin/sleep", "60"]
+    child = subprocess.Popen(words)
+    assert until(lambda: b"sleep" in _command(child.pid))
+    return child
+
+
+def _command(pid: int) -> bytes:
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read().split(b"\0")[0]
 
 
 def test_nothing_of_a_dead_workers_runs_is_alive_when_they_run_again() -> None:
