@@ -21,7 +21,7 @@ class Census:
     """
 
     def __init__(self, store_uid: str) -> None:
-        self._wanted = f"{MARK}={store_uid}.".encode()
+        self._wanted = f"\0{MARK}={store_uid}.".encode()
         self._sessions: dict[int, list[int]] = {}
         self._groups: dict[int, list[int]] = {}
         self._tokens: dict[int, list[int]] | None = None
@@ -54,18 +54,18 @@ class Census:
     def _token_of(self, pid: int) -> int | None:
         try:
             with open(f"/proc/{pid}/environ", "rb") as file:
-                content = file.read()
+                content = b"\0" + file.read()
         except OSError:
             return None
         at = content.find(self._wanted)
-        if at < 0 or (at > 0 and content[at - 1] != 0):
+        if at < 0:
             return None
         digits = content[at + len(self._wanted) :].split(b"\0", 1)[0]
         return int(digits) if digits.isdigit() else None
 
     def signal_session(self, leader: int, number: int, told: Sequence[int] = ()) -> bool:
         """Signal a session's processes (0: none) but those that were told before; whether
-        there are any."""
+        there were any: one that has gone since may have started another."""
 
         def belongs(pid: int) -> bool:
             facts = host.stat(pid)
@@ -75,7 +75,7 @@ class Census:
 
     def signal_marked(self, token: int, number: int, told: Sequence[int] = ()) -> bool:
         """Signal the processes that carry a run's mark (0: none) but those that were told
-        before; whether there are any."""
+        before; whether there were any."""
         return self._signal(
             self.marked(token), lambda pid: self._token_of(pid) == token, number, told
         )
@@ -87,25 +87,21 @@ class Census:
         number: int,
         told: Sequence[int],
     ) -> bool:
-        found = False
         for pid in pids:
-            found |= number == 0 or pid in told or _signal_one(pid, belongs, number)
-        return found
+            if number and pid not in told:
+                _signal_one(pid, belongs, number)
+        return bool(pids)
 
 
-def _signal_one(pid: int, belongs: Callable[[int], bool], number: int) -> bool:
+def _signal_one(pid: int, belongs: Callable[[int], bool], number: int) -> None:
     try:
         descriptor = os.pidfd_open(pid)
     except OSError:
-        return False
+        return
     try:
-        if not belongs(pid):
-            return False
-        signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # a setuid program: there, but not ours to end
-        return True
+        if belongs(pid):
+            signal.pidfd_send_signal(descriptor, number)
+    except (ProcessLookupError, PermissionError):  # gone, or setuid: not ours to end
+        return
     finally:
         os.close(descriptor)
-    return True

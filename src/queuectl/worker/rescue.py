@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _LOOK_AGAIN = 0.02
 _AFTER_KILL = 2.0
+_CLEAR_LOOKS = 2
+"""One look over /proc can miss what is being started, or is just at its exec."""
 
 
 class Rescue:
@@ -44,6 +46,7 @@ class Rescue:
         self._entries = slots.read_entries(self._path)
         self._kill_at: float | None = None
         self._give_up_at = 0.0
+        self._clear_looks = 0
 
     @classmethod
     def begin(cls, folder: str, worker_id: str, store_uid: str) -> Rescue | None:
@@ -63,23 +66,25 @@ class Rescue:
     def step(self, grace: float) -> float | None:
         """Signal what is left: TERM, after `grace` seconds KILL. Seconds until the next
         step; None when nothing is left, or nothing helps."""
+        if not self._entries:
+            return None
         now = time.monotonic()
         if self._kill_at is None:
             self._kill_at = now + grace
             self._give_up_at = self._kill_at + _AFTER_KILL
-            return _LOOK_AGAIN if self._signal(signal.SIGTERM) else None
-        number = signal.SIGKILL if now >= self._kill_at else 0
-        if not self._signal(number) or now >= self._give_up_at:
+            number = int(signal.SIGTERM)
+        else:
+            number = signal.SIGKILL if now >= self._kill_at else 0
+        self._clear_looks = 0 if self._signal(number) else self._clear_looks + 1
+        if self._clear_looks >= _CLEAR_LOOKS or now >= self._give_up_at:
             return None
         return _LOOK_AGAIN
 
     def _signal(self, number: int) -> bool:
-        """Signal every process of the worker's runs (0: none); whether there are any."""
-        if not self._entries:
-            return False
+        """Signal every process of the worker's runs (0: none); whether there were any."""
         census = Census(self._uid)
         found = False
-        for entry in self._entries:
+        for entry in self._entries or ():
             told: list[int] = []
             if entry.pid and _is_same_session(census, entry):
                 told = census.session(entry.pid)
