@@ -7,7 +7,7 @@ import pytest
 from .chaos import Round
 
 
-@pytest.mark.parametrize("seed", [11, 12])
+@pytest.mark.parametrize("seed", [12])
 def test_no_promise_is_broken_whatever_is_killed_stopped_or_fails(seed: int) -> None:
     fight = Round(seed, 10)
     fight.run()
