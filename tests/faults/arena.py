@@ -252,7 +252,8 @@ class Arena:
             self.signal(signal.SIGKILL, pids)
             self.reap()
             time.sleep(0.005)
-        for name in os.listdir(self.slot_dir) if os.path.isdir(self.slot_dir) else ():
+        names = os.listdir(self.slot_dir) if os.path.isdir(self.slot_dir) else []
+        for name in [name for name in names if "." not in name]:
             with open(os.path.join(self.slot_dir, name), "r+b") as file:
                 file.seek(24)  # see worker/slots.py
                 file.write(b"00000000-another-boot".ljust(40, b"\0"))

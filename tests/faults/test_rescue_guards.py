@@ -201,7 +201,7 @@ def test_nothing_of_a_dead_workers_runs_is_alive_when_they_run_again() -> None:
 def _sessions(arena: Arena) -> list[int]:
     """The sessions that are noted in the slot files, if they are alive."""
     found = []
-    for name in os.listdir(arena.slot_dir):
+    for name in [name for name in os.listdir(arena.slot_dir) if "." not in name]:
         with open(os.path.join(arena.slot_dir, name), "rb") as file:
             content = file.read()[128:]
         for at in range(0, len(content), 32):
