@@ -130,7 +130,6 @@ def test_workers_whose_supervisor_is_killed_finish_what_runs_and_leave(arena: Ar
         assert store.get("waits").state in ("pending", "completed")
 
 
-@pytest.mark.xfail(strict=True, reason="known: supervisors are found through their workers")
 def test_worker_stop_ends_a_supervisor_that_waits_before_it_starts_another(
     arena: Arena,
 ) -> None:

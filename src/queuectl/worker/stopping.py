@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 
 from queuectl import host
 from queuectl.errors import Refused, WorkerNotFound
-from queuectl.worker import doorbell
+from queuectl.worker import doorbell, roster
 from queuectl.worker.rescue import rescue_all
 
 TYPE_CHECKING = False
@@ -54,10 +55,9 @@ def stop(
             store.ask_stop(new, grant)
             doorbell.wake(store)
             stopped += new
-            supervisors = {worker.supervisor_pid for worker in living if _is_here(worker)}
         time.sleep(_LOOK_EVERY)
-    if stopped and not worker_ids:
-        _end_supervisors(supervisors)
+    if not worker_ids:
+        _end_supervisors(store.slot_dir, deadline)
     rescue_all(store, config.kill_grace)
     return stopped
 
@@ -83,18 +83,16 @@ def _all_known(store: Store, worker_ids: tuple[str, ...], all_hosts: bool) -> No
             )
 
 
-def _end_supervisors(pids: set[int]) -> None:
+def _end_supervisors(slot_dir: str, deadline: float) -> None:
     """A supervisor leaves with its last worker, unless it was about to start another."""
-    for pid in pids:
-        try:
-            descriptor = os.pidfd_open(pid)
-        except OSError:
-            continue
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                if b"queuectl" in file.read():
-                    signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-        except OSError:
-            continue
-        finally:
-            os.close(descriptor)
+    told: set[int] = set()
+    while living := roster.supervisors(slot_dir):
+        for pid in living:
+            if pid not in told:
+                told.add(pid)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+        if time.monotonic() >= deadline:
+            names = ", ".join(str(pid) for pid in living)
+            raise Refused(f"supervisors are still there: {names}", "kill -9 them")
+        time.sleep(_LOOK_EVERY)

@@ -20,6 +20,7 @@ from selectors import EVENT_READ, DefaultSelector
 
 from queuectl.records import Record
 from queuectl.store import open_store
+from queuectl.worker import roster
 from queuectl.worker.heart import boot_ns
 from queuectl.worker.report import Report
 from queuectl.worker.rescue import Rescue, rescue_all
@@ -100,11 +101,13 @@ class Supervisor:
         for number in (signal.SIGCHLD, *_STOP):
             signal.signal(number, _nothing)
         self._selector.register(signals, EVENT_READ, signals)
+        entry = roster.Entry(self._slot_dir)
         try:
             for child in self._children:
                 self._start(child)
             self._serve(signals)
         finally:
+            entry.strike()
             signal.set_wakeup_fd(before)
             os.close(signals)
             os.close(write)
