@@ -127,6 +127,23 @@ def test_a_living_worker_with_its_slot_files_elsewhere_is_not_taken_for_dead(
     other_home.close()
 
 
+def test_a_dead_worker_whose_slot_file_cannot_be_seen_keeps_its_jobs_until_its_lease_ends(
+    store: PostgresStore, server: PostgresServer, database: str, tmp_path: Any, run_sql: Sql
+) -> None:
+    """Another user's, or another home's: what it ran may live, and only its own can end it."""
+    other_home = PostgresStore(server.url(database), str(tmp_path / "other"))
+    with living_worker(other_home, pid=2**22 + 1) as worker:  # no such process
+        add(store, "a")
+        worker.claim_one()
+        assert store.lost_workers(T0) == []
+        with pytest.raises(Refused):
+            store.rescue(worker.id, None, T0)
+        end_lease(run_sql)
+        assert [w.id for w in store.lost_workers(T0)] == [worker.id]
+        assert store.rescue(worker.id, None, T0) == ["a"]
+    other_home.close()
+
+
 def test_a_rescue_waits_for_the_turn_that_is_under_way_and_takes_back_its_claims(
     store: PostgresStore,
     far_worker: LivingWorker,

@@ -28,14 +28,15 @@ def is_dead_here(
     rescuer holds the lock, too) there is no such process any more.
 
     `place` is the worker's (host, boot id, pid namespace, folder mark), `process` its
-    (pid, start in ticks). False where host, boot or pid namespace are not ours.
+    (pid, start in ticks). False where host, boot or pid namespace are not ours, nor where
+    its slot file lies elsewhere: what the worker ran may live on, and nobody could end it.
     """
     *where, folder = place
     if where != [host.host_name(), host.boot_id(), host.pid_namespace()] or not where[1]:
         return False
-    if folder and folder == folder_mark(slot_dir) and not is_locked(slot_dir, worker_id):
-        return True
-    return not _runs(*process)
+    if not folder or folder != folder_mark(slot_dir):
+        return False
+    return not is_locked(slot_dir, worker_id) or not _runs(*process)
 
 
 def _runs(pid: int, start_ticks: int) -> bool:
