@@ -27,7 +27,7 @@ def settle(attempts: int, policy: RetryPolicy, outcome: Outcome, luck: float = 0
     """
     kind = outcome.kind
     if kind == COMPLETED:
-        return Verdict(COMPLETED, attempts, None, False)
+        return Verdict.make((COMPLETED, attempts, None, False))
     if kind == CANCELLED:
         return Verdict(CANCELLED, attempts, None, False)
     if kind == RELEASED and policy.limit > 1:

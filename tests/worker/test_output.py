@@ -33,16 +33,14 @@ class Kept:
         self.buffer.take(stream, memoryview(data))
 
     def flush(self) -> None:
-        changed = self.buffer.changed
         part = self.buffer.changes()
-        assert changed == (part is not None)
         if part is None:
             return
         for number in part.drop:
             del self.chunks[number]  # it must have been put before
         for chunk in part.put:
             self.chunks[chunk.number] = chunk
-        assert not self.buffer.changed
+        assert self.buffer.changes() is None
 
     def check(self) -> None:
         """First and last half, at their places, in order of arrival."""

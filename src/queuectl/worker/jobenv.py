@@ -8,9 +8,12 @@ from queuectl import host
 from queuectl.worker import process
 
 _KEPT = (b"QUEUECTL_HOME", b"QUEUECTL_RUNTIME_DIR")
+_MARK = process.MARK.encode()
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from queuectl.model import Claim
 
 
@@ -26,21 +29,35 @@ class JobEnvironment:
             if not name.startswith(b"QUEUECTL_") or name in _KEPT
         }
         self._base[b"QUEUECTL_DB"] = process.encoded(store_url)
+        self._captured: Mapping[str, str] = {}
+        self._with_captured = self._base
 
     def of(self, claim: Claim, slot: int) -> dict[bytes, bytes]:
         """The worker's own, then what was kept at enqueue (on the same host), then `env`."""
-        env: dict[str, str] = {}
+        env = self._base
         if claim.captured and claim.created_by.rpartition("@")[2] == self._host:
-            env.update(claim.captured)
-        env.update(claim.env)
-        env["QUEUECTL_JOB_ID"] = claim.id
-        env["QUEUECTL_ATTEMPT"] = str(claim.attempt)
-        env["QUEUECTL_TOKEN"] = str(claim.token)
-        env["QUEUECTL_QUEUE"] = claim.queue
-        env["QUEUECTL_SLOT"] = str(slot)
-        env[process.MARK] = process.mark(self._uid, claim.token)
-        own = [(process.encoded(name), process.encoded(value)) for name, value in env.items()]
-        return self._base | dict(own)
+            env = self._kept(claim.captured)
+        return {
+            **env,
+            **_encoded(claim.env),
+            b"QUEUECTL_JOB_ID": claim.id.encode(),
+            b"QUEUECTL_ATTEMPT": b"%d" % claim.attempt,
+            b"QUEUECTL_TOKEN": b"%d" % claim.token,
+            b"QUEUECTL_QUEUE": process.encoded(claim.queue),
+            b"QUEUECTL_SLOT": b"%d" % slot,
+            _MARK: process.mark(self._uid, claim.token),
+        }
+
+    def _kept(self, captured: Mapping[str, str]) -> dict[bytes, bytes]:
+        """With what was captured; jobs that come together share it, as the store does."""
+        if captured is not self._captured:
+            self._captured = captured
+            self._with_captured = self._base | _encoded(captured)
+        return self._with_captured
+
+
+def _encoded(env: Mapping[str, str]) -> dict[bytes, bytes]:
+    return {process.encoded(name): process.encoded(value) for name, value in env.items()}
 
 
 def enter(claim: Claim) -> str | None:

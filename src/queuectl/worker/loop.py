@@ -270,7 +270,7 @@ class Loop:
             _pid, status = os.waitpid(pid, 0)
             if run is not None:
                 exited.append((run, status))
-        sessions = self._orphaned_sessions() if exited else ()
+        sessions = self._orphaned_sessions(exited) if exited else ()
         for run, status in exited:
             left = run.pid in sessions or process.has_group(run.pid)
             if run.exited(status, left=left):
@@ -278,9 +278,12 @@ class Loop:
             else:
                 self._soonest = min(self._soonest, run.deadline)
 
-    def _orphaned_sessions(self) -> set[int]:
+    def _orphaned_sessions(self, exited: list[tuple[Run, int]]) -> set[int]:
         """The sessions of processes that outlived who started them."""
-        orphans = self._children.pids() - self._running.keys()
+        children = self._children.pids()
+        if len(children) == len(self._running) - len(exited):
+            return set()
+        orphans = set(children) - self._running.keys()
         facts = [host.stat(pid) for pid in orphans]
         return {found[1] for found in facts if found is not None}
 

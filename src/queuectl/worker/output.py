@@ -26,6 +26,18 @@ class _Piece:
         self.stored = False
 
 
+class _Stream:
+    """What was seen of a stream, and the pieces of its last half."""
+
+    __slots__ = ("end", "seen", "tail", "tail_size")
+
+    def __init__(self) -> None:
+        self.end = b""
+        self.seen = 0
+        self.tail: deque[_Piece] = deque()
+        self.tail_size = 0
+
+
 class OutputBuffer:
     """The output of one run, on its way to the store.
 
@@ -38,39 +50,35 @@ class OutputBuffer:
         self._tail = limit // 2
         self._next = 0
         self._last: _Piece | None = None
-        self._ends = {STDOUT: b"", STDERR: b""}
-        self._seen = {STDOUT: 0, STDERR: 0}
-        self._tails: dict[int, deque[_Piece]] = {STDOUT: deque(), STDERR: deque()}
-        self._tail_sizes = {STDOUT: 0, STDERR: 0}
+        self._streams: dict[int, _Stream] = {}
         self._changed: dict[int, _Piece] = {}
         self._dropped: list[int] = []
 
-    @property
-    def changed(self) -> bool:
-        """Whether the store has not been told all."""
-        return bool(self._changed or self._dropped)
-
-    def take(self, stream: int, data: bytes | memoryview) -> None:
-        """Bytes that arrived on a stream."""
-        offset = self._seen[stream]
-        self._seen[stream] = offset + len(data)
+    def take(self, number: int, data: bytes | memoryview) -> None:
+        """Bytes that arrived on stream `number`."""
+        stream = self._streams.get(number)
+        if stream is None:
+            stream = self._streams[number] = _Stream()
+        offset = stream.seen
+        stream.seen = offset + len(data)
         room = self._head - offset
         if room > 0:
-            self._add(stream, offset, bytes(data[:room]), in_tail=False)
+            self._add(number, stream, offset, bytes(data[:room]), in_tail=False)
             data = data[room:]
             offset += room
         if len(data) and self._tail:
             skip = max(0, len(data) - self._tail)
-            self._add(stream, offset + skip, bytes(data[skip:]), in_tail=True)
+            self._add(number, stream, offset + skip, bytes(data[skip:]), in_tail=True)
             self._trim(stream)
 
-    def _add(self, stream: int, offset: int, data: bytes, *, in_tail: bool) -> None:
-        end = self._ends[stream]
-        self._ends[stream] = data if len(data) > _LAST_LINE else (end + data)[-_LAST_LINE:]
+    def _add(
+        self, number: int, stream: _Stream, offset: int, data: bytes, *, in_tail: bool
+    ) -> None:
+        stream.end = data if len(data) > _LAST_LINE else (stream.end + data)[-_LAST_LINE:]
         last = self._last
         if (
             last is not None
-            and last.stream == stream
+            and last.stream == number
             and last.offset + len(last.data) == offset
             and len(last.data) + len(data) <= _GROWS_TO
             and (last.offset >= self._head) == in_tail
@@ -78,34 +86,33 @@ class OutputBuffer:
             last.data += data
             self._changed[last.number] = last
         else:
-            last = self._last = _Piece(self._next, stream, offset, data)
+            last = self._last = _Piece(self._next, number, offset, data)
             self._next += 1
             self._changed[last.number] = last
             if in_tail:
-                self._tails[stream].append(last)
+                stream.tail.append(last)
         if in_tail:
-            self._tail_sizes[stream] += len(data)
+            stream.tail_size += len(data)
 
-    def _trim(self, stream: int) -> None:
-        pieces = self._tails[stream]
-        excess = self._tail_sizes[stream] - self._tail
-        self._tail_sizes[stream] -= max(0, excess)
+    def _trim(self, stream: _Stream) -> None:
+        excess = stream.tail_size - self._tail
+        stream.tail_size -= max(0, excess)
         while excess > 0:
-            oldest = pieces[0]
+            oldest = stream.tail[0]
             if len(oldest.data) > excess:
                 oldest.data = oldest.data[excess:]
                 oldest.offset += excess
                 self._changed[oldest.number] = oldest
                 return
             excess -= len(oldest.data)
-            pieces.popleft()
+            stream.tail.popleft()
             self._changed.pop(oldest.number, None)
             if oldest.stored:
                 self._dropped.append(oldest.number)
 
     def changes(self) -> OutputPart | None:
         """What is new since the last call; None if nothing."""
-        if not self.changed:
+        if not (self._changed or self._dropped):
             return None
         put = []
         for number in sorted(self._changed):
@@ -118,8 +125,11 @@ class OutputBuffer:
 
     def last_line(self) -> str:
         """The last line with something on it, of stderr, else of stdout; else nothing."""
-        for stream in (STDERR, STDOUT):
-            text = self._ends[stream][-_LAST_LINE:].decode("utf-8", "replace").rstrip()
+        for number in (STDERR, STDOUT):
+            if number not in self._streams:
+                continue
+            end = self._streams[number].end[-_LAST_LINE:]
+            text = end.decode("utf-8", "replace").rstrip()
             if text:
                 return text.rpartition("\n")[2].strip()
         return ""

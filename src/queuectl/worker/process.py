@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from functools import lru_cache
 
 from queuectl.worker.directly import plain_words
 
@@ -24,6 +25,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PAGE = 4096
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
+_SHELL = b"/bin/sh"
 
 # Python ignores two of them, and a parent may have ignored others (nohup).
 _TO_DEFAULT = [
@@ -51,9 +53,9 @@ def encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def mark(store_uid: str, token: int) -> str:
+def mark(store_uid: str, token: int) -> bytes:
     """The value of `QUEUECTL_RUN` for a run."""
-    return f"{store_uid}.{token}"
+    return f"{store_uid}.{token}".encode()
 
 
 def spawn(
@@ -63,27 +65,22 @@ def spawn(
 
     Raises CannotStartError, or OSError where the machine is short of something.
     """
-    words = list(command) if isinstance(command, tuple) else plain_words(command)
+    name, words = _words(command)
     actions = (
         (os.POSIX_SPAWN_DUP2, stdin, 0),
         (os.POSIX_SPAWN_DUP2, stdout, 1),
         (os.POSIX_SPAWN_DUP2, stderr, 2),
     )
-    if words is None:
-        words = ["sh", "-c", str(command)]
-        program = b"/bin/sh"
-    else:
-        program = _find(words[0], env)
+    program = _SHELL if name is None else _find(name, env)
     try:
-        return _spawn(program, [encoded(word) for word in words], env, actions)
+        return _spawn(program, words, env, actions)
     except FileNotFoundError:
-        raise CannotStartError(NOT_FOUND, f"{words[0]}: not found") from None
+        raise CannotStartError(NOT_FOUND, f"{name or 'sh'}: not found") from None
     except PermissionError:
-        raise CannotStartError(NOT_EXECUTABLE, f"{words[0]}: permission denied") from None
+        raise CannotStartError(NOT_EXECUTABLE, f"{name or 'sh'}: permission denied") from None
     except OSError as error:
         if error.errno == errno.ENOEXEC:  # a script without #!
-            rest = [encoded(word) for word in words[1:]]
-            return _spawn(b"/bin/sh", [b"sh", program, *rest], env, actions)
+            return _spawn(_SHELL, (b"sh", program, *words[1:]), env, actions)
         if error.errno in (
             errno.E2BIG,
             errno.ELOOP,
@@ -91,13 +88,22 @@ def spawn(
             errno.ENOTDIR,
             errno.ENOENT,
         ):
-            raise CannotStartError(NOT_EXECUTABLE, f"{words[0]}: {error.strerror}") from None
+            raise CannotStartError(NOT_EXECUTABLE, f"{name or 'sh'}: {error.strerror}") from None
         raise
+
+
+@lru_cache(maxsize=16)
+def _words(command: Command) -> tuple[str | None, tuple[bytes, ...]]:
+    """The program to look for (None: the shell), and the words it is started with."""
+    words = command if isinstance(command, tuple) else plain_words(command)
+    if words is None:
+        return None, (b"sh", b"-c", encoded(str(command)))
+    return words[0], tuple([encoded(word) for word in words])
 
 
 def _spawn(
     program: bytes,
-    words: list[bytes],
+    words: tuple[bytes, ...],
     env: Mapping[bytes, bytes],
     actions: Sequence[tuple[int, int, int]],
 ) -> int:
@@ -149,15 +155,15 @@ class Children:
         except OSError:  # a kernel without CONFIG_PROC_CHILDREN
             self._file = -1
 
-    def pids(self) -> set[int]:
+    def pids(self) -> list[int]:
         """Zombies included."""
         if self._file < 0:
-            return set()
+            return []
         content = os.pread(self._file, _PAGE, 0)
         if len(content) > _PAGE // 2:  # a read may end short of a page, at a whole pid
             while piece := os.pread(self._file, 65536, len(content)):
                 content += piece
-        return {int(pid) for pid in content.split()}
+        return [int(pid) for pid in content.split()]
 
 
 def has_exited(pid: int) -> bool:

@@ -41,6 +41,8 @@ _FLUSH_EVERY = 1.0
 _LOOK_AGAIN = 0.02
 _SEARCH_AFTER = 0.1
 _AFTER_KILL = 1.0
+_CLEAR_LOOKS = 2
+"""One look over /proc can miss what is being started, or is just at its exec."""
 _BUSY_READS = 4
 _PIPE = 1 << 16
 _BIG_PIPE = 1 << 20
@@ -52,34 +54,36 @@ _inbox_view = memoryview(_inbox)
 class Run:
     """`deadline` is when (monotonic) `tick` wants to be called next."""
 
+    # Of the class until they change: most runs are short, and need few of them.
+    entry = -1
+    pid = 0
+    started_at = 0
+    started = 0.0
+    deadline = NEVER
+    flush = False
+    """Whether the store should be told of output now."""
+    _timeout_at = NEVER
+    _flush_at = NEVER
+    _kill_at = NEVER
+    _give_up_at = NEVER
+    _search_at = NEVER
+    _told: str | None = None
+    _status: int | None = None
+    _asked_session = False
+    _asked_marked = False
+    _watched = False
+    _reads = 0
+
     def __init__(
         self, claim: Claim, slot: int, limit: int, grace: float, selector: BaseSelector
     ) -> None:
         self._selector = selector
         self.claim = claim
         self.slot = slot
-        self.entry = -1
-        self.pid = 0
-        self.started_at = 0
-        self.started = 0.0
-        self.deadline = NEVER
         self.output = OutputBuffer(claim.token, limit)
         self.pipes: dict[int, int] = {}
         """Open read ends -> stream."""
         self._grace = grace
-        self._timeout_at = NEVER
-        self._flush_at = NEVER
-        self._kill_at = NEVER
-        self._give_up_at = NEVER
-        self._search_at = NEVER
-        self._told: str | None = None
-        self._status: int | None = None
-        self._asked_session = False
-        self._asked_marked = False
-        self._watched = False
-        self._reads = 0
-        self.flush = False
-        """Whether the store should be told of output now."""
 
     # -- start -------------------------------------------------------------------------
 
@@ -219,17 +223,26 @@ class Run:
     def _is_over(self, now: float, census: Callable[[], Census]) -> bool:
         """Whether, the process being gone, all it started is gone too."""
         self._drain()
-        alive = self._signal_session(self._next_signal(self._asked_session), census)
-        self._asked_session = True
-        if self._told is not None or (self.pipes and now >= self._search_at):
-            alive |= self._signal_marked(self._next_signal(self._asked_marked), census)
-            self._asked_marked = True
-        if not alive and not self.pipes:
+        try:
+            alive = self._look(now, census)
+        except OSError:  # too short of something to see who lives: nobody is given up
+            return False
+        self._clear_looks = 0 if alive or self.pipes else self._clear_looks + 1
+        if self._clear_looks >= _CLEAR_LOOKS:
             return True
         if now >= self._give_up_at:  # what is left is not ours to end (P4's residue)
             self.close()
             return True
         return False
+
+    def _look(self, now: float, census: Callable[[], Census]) -> bool:
+        """Signal what is left, as far as its time has come; whether there is anybody."""
+        alive = self._signal_session(self._next_signal(self._asked_session), census)
+        self._asked_session = True
+        if self._told is not None or (self.pipes and now >= self._search_at):
+            alive |= self._signal_marked(self._next_signal(self._asked_marked), census)
+            self._asked_marked = True
+        return alive
 
     def _next_signal(self, asked: bool) -> int:
         """TERM once, nothing while that may work, KILL when its time is over."""
@@ -254,8 +267,11 @@ class Run:
         return picture.signal_marked(self.claim.token, number, told)
 
     def _signal_all(self, number: int, census: Callable[[], Census]) -> None:
-        self._signal_session(number, census)
-        self._signal_marked(number, census)
+        try:
+            self._signal_session(number, census)
+            self._signal_marked(number, census)
+        except OSError:  # too short of something to look: later, once the process is gone
+            return
         self._asked_session = self._asked_marked = True
 
     def _drain(self) -> None:
