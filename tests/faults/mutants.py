@@ -433,8 +433,8 @@ MUTANTS = [
     Mutant(
         "runs carry no mark",
         _WORKER + "jobenv.py",
-        "env[process.MARK] =",
-        'env["NOTHING"] =',
+        "_MARK: process",
+        'b"NOTHING": process',
         f"{_ENDING}",
     ),
     Mutant(
