@@ -71,6 +71,7 @@ class Run:
     _status: int | None = None
     _asked_session = False
     _asked_marked = False
+    _clear_looks = 0
     _watched = False
     _reads = 0
 
