@@ -32,7 +32,7 @@ _THEMES = (
     "contention",
     "slots",
 )
-_OPTIONAL = ("peers",)
+_OPTIONAL = ("peers", "fleet")
 _QUIET = 0.1
 _HEAD = ("what", "figure", "middle half", "goal", "", "medians")
 _MARKS = {True: "✓", False: "✗", None: ""}
