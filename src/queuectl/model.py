@@ -213,7 +213,8 @@ class Worker(Record):
     """One incarnation of a worker process. `id` is random and never used again.
 
     `start_ticks` (field 22 of /proc/PID/stat) and `boot_id` tell the process from a later
-    one with its pid. `queues` empty means all. `state` is "running" or "stopping".
+    one with its pid. `queues` empty means all. `state` is "running" or "stopping". `silent`
+    is how many seconds ago its last heartbeat came, if more than one is overdue.
     """
 
     id: str
@@ -231,6 +232,7 @@ class Worker(Record):
     version: str = ""
     alive: bool = True
     jobs: tuple[str, ...] = ()
+    silent: float | None = None
 
 
 class Filter(Record):

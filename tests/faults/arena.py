@@ -7,7 +7,6 @@ import contextlib
 import json
 import mmap
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -24,9 +23,9 @@ from queuectl.store import open_store
 from queuectl.store.base import Store
 
 from .inject import faulty
+from .jobs import Spec
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_JOB = os.path.join(_HERE, "job.sh")
 _SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(queuectl.__file__)))
 
 SETTINGS = {
@@ -45,33 +44,18 @@ class Process(NamedTuple):
     pid: int
     kind: str
     parent: int
+    host: str
 
 
-class Spec(NamedTuple):
-    """A job that is to be enqueued."""
+class Host(NamedTuple):
+    """Where a process is started: what it has in its environment, and what leads there."""
 
-    id: str
-    kind: str
-    max_retries: int = 3
-    timeout: float = 20
-    after: tuple[str, ...] = ()
-    delay: float = 0
-    priority: int = 5
+    name: str = "here"
+    env: dict[str, str] = {}  # noqa: RUF012 - never changed
+    way: tuple[str, ...] = ()
 
-    def line(self) -> str:
-        """As `enqueue --file` takes it."""
-        fields: dict[str, object] = {
-            "id": self.id,
-            "command": ["sh", _JOB, *self.kind.split()],
-            "max_retries": self.max_retries,
-            "timeout_seconds": self.timeout,
-            "priority": self.priority,
-        }
-        if self.after:
-            fields["after"] = list(self.after)
-        if self.delay:
-            fields["delay"] = self.delay
-        return json.dumps(fields)
+
+HERE = Host()
 
 
 class Arena:
@@ -89,7 +73,7 @@ class Arena:
         self._mounted = False
         if small_disk:
             self._mount(small_disk)
-        self.url = os.path.join(self.disk, "queue.db")
+        self.url = self._new_url()
         self._make_control()
         self.env = {
             name: value
@@ -109,6 +93,9 @@ class Arena:
             self.slot_dir = store.slot_dir
             for key, value in (SETTINGS | settings).items():
                 store.set_config(key, value)
+
+    def _new_url(self) -> str:
+        return os.path.join(self.disk, "queue.db")
 
     def _path(self, name: str) -> str:
         return os.path.join(self.folder, name)
@@ -131,16 +118,22 @@ class Arena:
 
     # -- processes ---------------------------------------------------------------------
 
-    def start(self, *words: str, fault: str = "", die: int = 0) -> subprocess.Popen[bytes]:
+    def command(self, *words: str, host: Host = HERE) -> list[str]:
+        """What to execute for `queuectl …` on this host."""
+        return [*host.way, sys.executable, "-m", "queuectl", *words]
+
+    def start(
+        self, *words: str, fault: str = "", die: int = 0, host: Host = HERE
+    ) -> subprocess.Popen[bytes]:
         """Start `queuectl …`; `fault` is a named point (`name:N`), `die` an operation."""
-        env = dict(self.env)
+        env = self.env | host.env
         if fault:
             env["QUEUECTL_FAULT"] = fault
         if die:
             env["FAULTS_DIE"] = str(die)
         with open(self.log, "ab") as log:
             child = subprocess.Popen(
-                [sys.executable, "-m", "queuectl", *words],
+                self.command(*words, host=host),
                 env=env,
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -151,11 +144,16 @@ class Arena:
         return child
 
     def start_tree(
-        self, count: int = 2, concurrency: int = 2, *words: str, fault: str = ""
+        self,
+        count: int = 2,
+        concurrency: int = 2,
+        *words: str,
+        fault: str = "",
+        host: Host = HERE,
     ) -> subprocess.Popen[bytes]:
         """A supervisor with workers."""
         sizes = ("--count", str(count), "--concurrency", str(concurrency))
-        child = self.start("worker", "start", *sizes, *words, fault=fault)
+        child = self.start("worker", "start", *sizes, *words, fault=fault, host=host)
         assert child.stdin is not None
         child.stdin.close()
         return child
@@ -202,9 +200,9 @@ class Arena:
             child.communicate()
         return child.returncode
 
-    def run(self, *words: str, timeout: float = 60) -> int:
+    def run(self, *words: str, timeout: float = 60, host: Host = HERE) -> int:
         """Run `queuectl …` to its end; the exit code."""
-        child = self.start(*words)
+        child = self.start(*words, host=host)
         child.communicate(timeout=timeout)
         return child.returncode
 
@@ -224,7 +222,9 @@ class Arena:
             except OSError:
                 continue
             if stat and stat[0] not in b"ZX":
-                found.append(Process(int(name), _kind(environ, command), int(stat[1])))
+                found.append(
+                    Process(int(name), _kind(environ, command), int(stat[1]), _host(environ))
+                )
         # What a worker is just starting looks like itself until the exec.
         workers = {process.pid for process in found if process.kind == "worker"}
         return [
@@ -232,9 +232,13 @@ class Arena:
             for p in found
         ]
 
-    def pids(self, *kinds: str) -> list[int]:
+    def pids(self, *kinds: str, host: str | None = None) -> list[int]:
         """The pids of those processes, oldest first."""
-        return sorted(process.pid for process in self.processes() if process.kind in kinds)
+        return sorted(
+            process.pid
+            for process in self.processes()
+            if process.kind in kinds and host in (None, process.host)
+        )
 
     def signal(self, number: int, pids: Iterable[int]) -> None:
         """Signal processes of this arena."""
@@ -275,8 +279,43 @@ class Arena:
         finally:
             connection.close()
 
+    def waiting(self) -> int:
+        """How many jobs have not ended."""
+        states = "('pending', 'processing', 'failed')"
+        rows = self.query(f"SELECT sum(n) FROM counts WHERE state IN {states}")  # noqa: S608
+        return int(str(rows[0][0] or 0))
+
+    def ids(self) -> list[str]:
+        """Of all jobs."""
+        return [str(row[0]) for row in self.query("SELECT id FROM jobs")]
+
+    def living(self) -> list[str]:
+        """The ids of the jobs that have not ended."""
+        rows = self.query(
+            "SELECT id FROM jobs WHERE state IN ('processing', 'pending', 'failed')"
+        )
+        return [str(row[0]) for row in rows]
+
+    def registered(self) -> list[str]:
+        """The ids of the workers that the store knows."""
+        return [str(row[0]) for row in self.query("SELECT id FROM workers")]
+
+    def damage(self) -> list[str]:
+        """What is wrong with the store's file."""
+        found = [str(row[0]) for row in self.query("PRAGMA integrity_check")]
+        return [] if found == ["ok"] else [f"integrity check: {found}"]
+
+    def ended(self) -> Callable[[int], bool]:
+        """Tells of a token whether its run is over, as the store has it now."""
+        ((last, running),) = self.query(
+            "SELECT (SELECT token FROM counters), group_concat(token) FROM jobs"
+            " WHERE state = 'processing'"
+        )
+        current = {int(token) for token in str(running or "").split(",") if token}
+        return lambda token: token <= int(str(last)) and token not in current
+
     def lines(self) -> list[list[str]]:
-        """The witness file: word, job, token, pid, seconds since boot, argument."""
+        """The witness file: word, job, token, pid, seconds since boot, argument, host."""
         try:
             with open(self.witness, encoding="utf-8") as file:
                 return [line.split() for line in file]
@@ -367,41 +406,6 @@ def until(condition: Callable[[], object], seconds: float = 20, step: float = 0.
     return True
 
 
-def some_jobs(luck: random.Random, prefix: str, count: int) -> list[Spec]:
-    """A mixture, mostly short."""
-    specs: list[Spec] = []
-    for number in range(count):
-        kind, timeout = luck.choice(_KINDS)
-        retries = luck.choice((1, 1, 2, 3, 3, 5))
-        after: tuple[str, ...] = ()
-        if specs and luck.random() < 0.1:
-            after = (luck.choice(specs).id,)
-        delay = luck.choice((0, 0, 0, 0, 0.3, 1.5))
-        job_id = f"{prefix}-{number}"
-        specs.append(
-            Spec(job_id, kind, retries, timeout, after, delay, luck.choice((1, 5, 5, 5, 10)))
-        )
-    return specs
-
-
-_KINDS: list[tuple[str, float]] = [
-    *[("quick", 20.0)] * 12,
-    *[("nap 0.1", 20.0)] * 4,
-    *[("nap 0.7", 20.0)] * 3,
-    ("nap 2", 20),
-    *[("fail 3", 20.0)] * 2,
-    *[("flaky 1", 20.0)] * 2,
-    ("signal SEGV", 20),
-    ("signal KILL", 20),
-    ("oom", 20),
-    ("forks", 20),
-    ("leaves", 20),
-    ("talks", 20),
-    ("late", 0.7),
-    ("stubborn", 0.7),
-]
-
-
 def _read(path: str) -> bytes:
     with open(path, "rb") as file:
         return file.read()
@@ -413,3 +417,10 @@ def _kind(environ: list[bytes], command: str) -> str:
     if "queuectl.worker.main" in command:
         return "worker"
     return "supervisor" if "worker\0start" in command else "cli"
+
+
+def _host(environ: list[bytes]) -> str:
+    for line in environ:
+        if line.startswith(b"ARENA_HOST="):
+            return line.partition(b"=")[2].decode()
+    return HERE.name

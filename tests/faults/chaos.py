@@ -21,8 +21,9 @@ from collections.abc import Callable
 
 import apsw
 
-from .arena import Arena, Spec, can_mount, some_jobs
+from .arena import Arena, can_mount
 from .checker import check, check_nothing_left, check_now
+from .jobs import Spec, some_jobs
 
 POINTS = (
     "start.noted",
@@ -76,7 +77,7 @@ class Round:
             self.violations += check(arena, self.accepted)
             self.violations += check_nothing_left(arena)
             self._check_all_or_nothing()
-            self.jobs = int(str(arena.query("SELECT count(*) FROM jobs")[0][0]))
+            self.jobs = len(arena.ids())
             self.runs = sum(line[0] == "start" for line in arena.lines())
             if self.violations:
                 self._keep_evidence()
@@ -103,7 +104,7 @@ class Round:
             file.write(f"{time.clock_gettime(time.CLOCK_BOOTTIME):.2f} {text}\n")
 
     def _check_all_or_nothing(self) -> None:
-        there = {str(row[0]) for row in self.arena.query("SELECT id FROM jobs")}
+        there = set(self.arena.ids())
         for batch in self._unsure:
             found = sum(spec.id in there for spec in batch)
             if found not in (0, len(batch)):
@@ -122,10 +123,7 @@ class Round:
     # -- what goes on all the time -------------------------------------------------------
 
     def _feed(self) -> None:
-        waiting = self.arena.query(
-            "SELECT sum(n) FROM counts WHERE state IN ('pending', 'processing', 'failed')"
-        )[0][0]
-        if int(str(waiting or 0)) > _MOST_WAITING or self.luck.random() < 0.5:
+        if self.arena.waiting() > _MOST_WAITING or self.luck.random() < 0.5:
             return
         batch = self._batch()
         if "lock" in self._windows or self._disk:
@@ -225,15 +223,13 @@ class Round:
         return True
 
     def cancel(self) -> bool:
-        rows = self.arena.query(
-            "SELECT id FROM jobs WHERE state IN ('processing', 'pending', 'failed')"
-            " ORDER BY random() LIMIT 3"
-        )
-        if rows:
-            child = self.arena.start("cancel", *[str(row[0]) for row in rows])
+        ids = self.arena.living()
+        if ids:
+            chosen = self.luck.sample(ids, min(3, len(ids)))
+            child = self.arena.start("cancel", *chosen)
             assert child.stdin is not None
             child.stdin.close()
-        return bool(rows)
+        return bool(ids)
 
     def freeze_worker(self) -> bool:
         pids = self._one("worker")

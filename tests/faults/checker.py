@@ -39,9 +39,7 @@ def check(
         wrong = _check_counts(store, jobs)
     wrong += [f"{job_id} was accepted and is gone" for job_id in _ids(accepted) - jobs.keys()]
     wrong += [f"{job_id} was refused and is there" for job_id in jobs.keys() & set(refused)]
-    (answer,) = arena.query("PRAGMA integrity_check")
-    if answer != ("ok",):
-        wrong.append(f"integrity check: {answer}")
+    wrong += arena.damage()
     for job_id, job in jobs.items():
         if all_ended and job.state not in ENDED:
             wrong.append(f"{job_id} is still {job.state}")
@@ -58,7 +56,7 @@ def check_nothing_left(arena: Arena) -> list[str]:
             # Those killed in the making are swept later, see test_trouble.
             found = [name for name in names if not name.endswith(".new")]
             wrong += [f"left behind: {folder}/{name}" for name in found]
-    if workers := arena.query("SELECT id FROM workers"):
+    if workers := arena.registered():
         wrong.append(f"still registered: {workers}")
     return wrong
 
@@ -67,12 +65,7 @@ def check_now(arena: Arena) -> list[str]:
     """At any time: whatever the store says has ended, has no process (P4), and no lock is
     needed to see it. Looks at the store first: what had ended then can't be alive after."""
     wrong = []
-    snapshot = arena.query(
-        "SELECT (SELECT token FROM counters), group_concat(token) FROM jobs"
-        " WHERE state = 'processing'"
-    )
-    last, running = snapshot[0]
-    current = {int(token) for token in str(running or "").split(",") if token}
+    ended = arena.ended()
     mark = f"QUEUECTL_RUN={arena.uid}.".encode()
     for process in arena.processes():
         if process.kind != "job":
@@ -87,7 +80,7 @@ def check_now(arena: Arena) -> list[str]:
         for line in lines:
             if line.startswith(mark):
                 token = int(line[len(mark) :])
-                if token <= int(str(last)) and token not in current:
+                if ended(token):
                     wrong.append(f"run {token} has ended, but {process.pid} lives: {command}")
     return wrong
 

@@ -2,7 +2,8 @@
 # and ends; holds a lock that all it starts inherit, so that two runs can't miss each other.
 say() {
     read -r up _ < /proc/uptime
-    printf '%s %s %s %s %s %s\n' "$1" "$QUEUECTL_JOB_ID" "$QUEUECTL_TOKEN" $$ "$up" "$2" >> "$ARENA/witness"
+    printf '%s %s %s %s %s %s %s\n' "$1" "$QUEUECTL_JOB_ID" "$QUEUECTL_TOKEN" $$ "$up" "$2" \
+        "${ARENA_HOST:-here}" >> "$ARENA/witness"
 }
 end() {
     say stop "$1"
@@ -14,6 +15,7 @@ say start "$QUEUECTL_ATTEMPT"
 case $1 in
     quick) end 0 ;;
     nap) sleep "$2"; end 0 ;;
+    first) if [ "$QUEUECTL_ATTEMPT" = 1 ]; then sleep "$2"; fi; end 0 ;;
     fail) end "$2" ;;
     flaky) if [ "$QUEUECTL_ATTEMPT" -le "$2" ]; then end 1; fi; end 0 ;;
     signal) kill -s "$2" $$ ;;

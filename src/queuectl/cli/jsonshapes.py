@@ -57,6 +57,7 @@ def worker_json(worker: Worker) -> dict[str, Any]:
         "state": worker.state if worker.alive else "gone",
         "started_at": iso(worker.started_at),
         "heartbeat_at": iso(worker.heartbeat_at),
+        "silent_seconds": None if worker.silent is None else round(worker.silent, 1),
         "jobs": list(worker.jobs),
     }
 

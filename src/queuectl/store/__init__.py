@@ -17,15 +17,16 @@ def home() -> str:
     return os.path.abspath(chosen or os.path.join(os.path.expanduser("~"), ".queuectl"))
 
 
-def open_store(url: str | None = None) -> Store:
+def open_store(url: str | None = None, wait_seconds: float = 30.0) -> Store:
     """Open the store at `url` (else `QUEUECTL_DB`, else the home's), creating it if it is new.
+    Each call on it waits at most so long.
 
     Raises BadInput (no such kind of store), StoreError (can't be reached or used).
     """
     url = url or os.environ.get("QUEUECTL_DB") or os.path.join(home(), "queue.db")
     scheme, separator, rest = url.partition("://")
     if scheme in ("postgresql", "postgres"):
-        return _open_postgres(url)
+        return _open_postgres(url, wait_seconds)
     if not separator:
         path = url
     elif scheme == "sqlite":
@@ -38,10 +39,10 @@ def open_store(url: str | None = None) -> Store:
         )
     from queuectl.store.sqlite import SqliteStore
 
-    return SqliteStore(path, os.path.join(home(), "logs"))
+    return SqliteStore(path, os.path.join(home(), "logs"), wait_seconds)
 
 
-def _open_postgres(url: str) -> Store:
+def _open_postgres(url: str, wait_seconds: float) -> Store:
     try:
         from queuectl.store.postgres import PostgresStore
     except ModuleNotFoundError as error:
@@ -50,4 +51,4 @@ def _open_postgres(url: str) -> Store:
         raise StoreError(
             "a postgresql:// store needs psycopg", "pip install 'queuectl[postgres]'"
         ) from None
-    return PostgresStore(url, home())
+    return PostgresStore(url, home(), wait_seconds)

@@ -14,17 +14,17 @@ import time
 
 from queuectl.clock import now_ms
 from queuectl.errors import QueuectlError, StoreError
+from queuectl.store import open_store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from queuectl.store.base import Store
     from queuectl.worker.slots import SlotFile
 
 _BEATS_A_LEASE = 6
 _TRIES_A_LEASE = 30
 _LEAST_MARGIN = 1.5
+_LEAST_WAIT = 2.0
 
 
 def boot_ns() -> int:
@@ -37,13 +37,13 @@ class Heart:
 
     def __init__(
         self,
-        open_it: Callable[[], Store],
+        store_url: str,
         worker_id: str,
         lease: float,
         began: int,
         slot_file: SlotFile,
     ) -> None:
-        self._open = open_it
+        self._store_url = store_url
         self._worker_id = worker_id
         self._lease = lease
         self._margin = min(lease / 2, max(_LEAST_MARGIN, lease / 10))
@@ -66,22 +66,27 @@ class Heart:
         return boot_ns() >= self._fence
 
     def _renewed(self, began: int) -> None:
-        self._fence = began + round((self._lease - self._margin) * 1e9)
-        self._slot_file.set_fence(self._fence)
+        self._set_fence(began + round((self._lease - self._margin) * 1e9))
+
+    def _set_fence(self, boot_ns: int) -> None:
+        self._fence = boot_ns
+        self._slot_file.set_fence(boot_ns)
 
     def _run(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         store: Store | None = None
         pause = self._lease / _BEATS_A_LEASE
+        # A connection may be dead and not know it: there must be time for another.
+        wait = max(_LEAST_WAIT, pause)
         while not self._stop.wait(pause):
             began = boot_ns()
             try:
-                store = store or self._open()
+                store = store or open_store(self._store_url, wait)
                 store.heartbeat(self._worker_id, now_ms())
             except StoreError:
                 pause = self._lease / _TRIES_A_LEASE
             except QueuectlError:  # rescued: others have our jobs, or may any moment
-                self._fence = 0
+                self._set_fence(1)
                 return
             else:
                 self._renewed(began)

@@ -29,6 +29,7 @@ from queuectl.worker.loop import Loop, Settings
 from queuectl.worker.pace import MOST
 from queuectl.worker.process import adopt_orphans
 from queuectl.worker.report import Report
+from queuectl.worker.rescue import end_runs
 from queuectl.worker.run import NEVER
 from queuectl.worker.slots import SlotFile
 from queuectl.worker.storethread import StoreThread
@@ -69,13 +70,7 @@ def main(argv: list[str]) -> int:
         return error.exit_code
     heart = None
     if leases:
-        heart = Heart(
-            lambda: open_store(settings.store_url),
-            settings.worker_id,
-            lease,
-            began,
-            slot_file,
-        )
+        heart = Heart(settings.store_url, settings.worker_id, lease, began, slot_file)
     return _work(settings, config, slot_file, heart, signals, lifeline, ready)
 
 
@@ -125,7 +120,10 @@ def _work(
         ear.start()
     _tell(ready)
     code = loop.run()
-    store.finish(5.0)
+    if code == 0:
+        store.finish(5.0)
+    else:  # nothing may be recorded any more, and all that runs must end now
+        end_runs(slot_file.path, settings.store_uid)
     if heart is not None:
         heart.stop()
         ear.stop()

@@ -44,6 +44,7 @@ class Rescue:
         self._uid = store_uid
         self._lock = lock
         self._entries = slots.read_entries(self._path)
+        self._fence = slots.read_fence(self._path)
         self._kill_at: float | None = None
         self._give_up_at = 0.0
         self._clear_looks = 0
@@ -70,7 +71,7 @@ class Rescue:
             return None
         now = time.monotonic()
         if self._kill_at is None:
-            self._kill_at = now + grace
+            self._kill_at = now + min(grace, self._seconds_left())
             self._give_up_at = self._kill_at + _AFTER_KILL
             number = int(signal.SIGTERM)
         else:
@@ -79,6 +80,13 @@ class Rescue:
         if self._clear_looks >= _CLEAR_LOOKS or now >= self._give_up_at:
             return None
         return _LOOK_AGAIN
+
+    def _seconds_left(self) -> float:
+        """Until others may run the jobs, lease or no lease."""
+        if not self._fence:
+            return float("inf")
+        left = self._fence - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        return max(0.0, left / 1e9)
 
     def _signal(self, number: int) -> bool:
         """Signal every process of the worker's runs (0: none); whether there were any."""
@@ -109,6 +117,17 @@ class Rescue:
             slots.remove(self._path)
             doorbell.take_down_for(self._uid, self.worker_id)
         os.close(self._lock)
+
+
+def end_runs(path: str, store_uid: str, grace: float = 0.0) -> None:
+    """End what the worker of this slot file runs: its own way out, or the supervisor's for
+    one that is dead."""
+    try:
+        rescue = Rescue(*os.path.split(path), store_uid, lock=-1)
+    except FileNotFoundError:
+        return
+    while (pause := rescue.step(grace)) is not None:
+        time.sleep(pause)
 
 
 class Rescues:

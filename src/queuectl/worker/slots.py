@@ -162,6 +162,13 @@ def read_entries(path: str) -> list[Entry] | None:
     return [Entry.make(fields) for fields in _ENTRY.iter_unpack(body) if fields[0]]
 
 
+def read_fence(path: str) -> int:
+    """When what the file names must have ended, as `Watch.fence` has it."""
+    with open(path, "rb") as file:
+        content = file.read(_FIRST)
+    return int(_COUNT.unpack_from(content, _FENCE_AT)[0]) if len(content) == _FIRST else 0
+
+
 def _is_here(boot: bytes, namespace: bytes) -> bool:
     return (boot.rstrip(b"\0").decode(), namespace.rstrip(b"\0").decode()) == (
         host.boot_id(),

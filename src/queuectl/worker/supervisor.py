@@ -3,8 +3,9 @@
 Each worker is in a process group of its own, so a terminal's Ctrl+C reaches only the
 supervisor, which passes it on once; a second one means now. A worker that dies is
 replaced, with back-off; one whose loop has not turned for `lease_seconds` is killed, and
-its replacement ends its jobs. If the supervisor dies, its end of the lifeline closes,
-and the workers finish what runs and leave.
+its replacement ends its jobs. If none can, being cut off from the store, the supervisor
+does at the fence (see `heart`). If the supervisor dies, its end of the lifeline closes, and
+the workers finish what runs and leave.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from queuectl.store import open_store
 from queuectl.worker import roster
 from queuectl.worker.heart import boot_ns
 from queuectl.worker.report import Report
-from queuectl.worker.rescue import Rescue, rescue_all
+from queuectl.worker.rescue import end_runs, rescue_all
 from queuectl.worker.slots import Watch
 
 TYPE_CHECKING = False
@@ -84,6 +85,8 @@ class Supervisor:
         self._exit_code = 0
         self._announced = False
         self._ready_pids: dict[int, int] = {}
+        self._fences: dict[str, int] = {}
+        """Of workers that died: when what they ran must have ended."""
         self._report = Report()
         with open_store(plan.store_url) as store:
             self._config: Config = store.config()
@@ -139,6 +142,9 @@ class Supervisor:
                 # itself was stopped count for nothing.
                 look_at = now + look_every
                 self._watch_loops(patience)
+            self._keep_fences()
+        for worker_id in self._fences:  # nobody is left here to wait for theirs
+            end_runs(self._slot_path(worker_id), self._store_uid, self._config.kill_grace)
         if any(child.failures for child in self._children):
             self._clean_up()
 
@@ -220,10 +226,14 @@ class Supervisor:
     def _ended(self, child: _Child, status: int) -> None:
         self._heard_ready(child)
         child.pid = 0
+        fence = 0
         if child.watch is not None:
+            fence = child.watch.fence()
             child.watch.close()
             child.watch = None
         code = os.waitstatus_to_exitcode(status)
+        if code and fence:
+            self._fences[child.worker_id] = fence
         if code == 0:
             child.done = True
             return
@@ -259,18 +269,19 @@ class Supervisor:
             if child.stale >= patience or late:
                 self._report.line(f"worker {child.worker_id} is stuck; killing it")
                 _signal(child.pid, signal.SIGKILL)
-                if late:
-                    self._end_jobs(child)
 
-    def _end_jobs(self, child: _Child) -> None:
-        """Its lease is about to end: what it ran must not outlive that."""
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        rescue = Rescue.begin(self._slot_dir, child.worker_id, self._store_uid)
-        if rescue is None:
-            return
-        while (pause := rescue.step(0.0)) is not None:
-            time.sleep(pause)
-        rescue.close(done=False)
+    def _keep_fences(self) -> None:
+        """End what dead workers ran, unless somebody has taken it back before."""
+        for worker_id, fence in list(self._fences.items()):
+            path = self._slot_path(worker_id)
+            if boot_ns() >= fence:
+                end_runs(path, self._store_uid)
+                del self._fences[worker_id]
+            elif not os.path.exists(path):
+                del self._fences[worker_id]
+
+    def _slot_path(self, worker_id: str) -> str:
+        return os.path.join(self._slot_dir, worker_id)
 
     def _clean_up(self) -> None:
         """No worker of ours is left to rescue one that died."""

@@ -84,6 +84,8 @@ def _workers(workers: Iterable[Worker], look: Look) -> list[str]:
         text = f"{len(living):,} on {where}, {used:,} of {count(slots, 'slot')} busy"
         stopping = sum([worker.state == "stopping" for worker in living])
         text += f", {stopping} stopping" if stopping else ""
+    silent = [worker.silent for worker in living if worker.silent is not None]
+    text += f"; {len(silent)} silent for {span(max(silent))}" if silent else ""
     gone = len(workers) - len(living)
     text += f"; {gone} died, to be cleared up" if gone else ""
     return [_line(look, "WORKERS", text)]

@@ -20,6 +20,8 @@ def render_workers(workers: Sequence[Worker], look: Look, now: int) -> list[str]
     for worker in workers:
         state = worker.state if worker.alive else "gone"
         style = {"gone": RED, "stopping": YELLOW}.get(state, "")
+        if worker.alive and worker.silent is not None:
+            state, style = f"silent {span(worker.silent)}", YELLOW
         up = moment(look, worker.started_at, now)
         if look.width is not None:
             up = span((now - worker.started_at) / 1000)

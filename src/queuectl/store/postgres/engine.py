@@ -266,12 +266,12 @@ class Engine(Shared):
         return [self._worker_of(row) for row in rows.fetchall()]
 
     def _worker_of(self, row: tuple[Any, ...]) -> Worker:
-        *plain, leased, slot_folder, jobs = row
+        *plain, leased, slot_folder, jobs, silent = row
         plain[8] = tuple(plain[8])
         worker_id, host, pid, boot_id, pid_namespace, start_ticks, *_ = plain
         place = (host, boot_id, pid_namespace, slot_folder)
         alive = leased and not is_dead_here(self.slot_dir, worker_id, place, (pid, start_ticks))
-        return Worker.make((*plain, alive, tuple(jobs)))
+        return Worker.make((*plain, alive, tuple(jobs), silent))
 
     def lost_workers(self, now: int) -> list[Worker]:  # noqa: ARG002 - the server's clock decides
         return [worker for worker in self.workers() if not worker.alive]

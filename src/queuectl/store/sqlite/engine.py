@@ -339,7 +339,8 @@ class Engine(Shared):
         found = []
         for row in self._db.execute(sql("workers")).fetchall():
             alive = is_locked(self.slot_dir, row[0])
-            found.append(Worker.make((*row[:8], read_list(row[8]), *row[9:], alive, ())))
+            plain = (*row[:8], read_list(row[8]), *row[9:])
+            found.append(Worker.make((*plain, alive, (), None)))
         return found
 
     def lost_workers(self, now: int) -> list[Worker]:  # noqa: ARG002 - no lease here
