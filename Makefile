@@ -11,8 +11,8 @@ help: ## this list
 demo: .venv/.installed ## set up, run the main job on real commands, and show it (under 30 s)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh demo/demo.sh
 
-test: .venv/.developing ## set up, and pass all tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: .venv/.developing ## set up, and pass all tests (ARGS='tests/cli -n 0' for some, one by one)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 check: .venv/.developing ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check .
