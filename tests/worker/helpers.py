@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -45,6 +47,12 @@ def wait_until(condition: Callable[[], T], seconds: float = PATIENCE, what: str 
         assert time.monotonic() < deadline, f"waited {seconds:g} s in vain {what}"
         time.sleep(0.005)
     return value
+
+
+def time_passes(seconds: float) -> None:
+    """Where time itself is what matters: a lease that ends, or what must not happen."""
+    end = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() >= end, seconds + PATIENCE)
 
 
 # -- processes -------------------------------------------------------------------------
@@ -175,6 +183,16 @@ class Shop:
     def configure(self, **settings: float | str) -> None:
         for key, value in settings.items():
             self.store.set_config(key, str(value))
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody else can write to the store inside the block."""
+        other = sqlite3.connect(self.url, isolation_level=None, timeout=PATIENCE)
+        try:
+            other.execute("BEGIN EXCLUSIVE")
+            yield
+        finally:
+            other.close()
 
     # -- jobs --------------------------------------------------------------------------
 
@@ -326,9 +344,10 @@ class Shop:
         stuck = [s.pid for s in self._supervisors if not _ended(s)]
         left = list(self._left())
         if stuck:  # PYTHONFAULTHANDLER: each says in the log where its threads are
-            for pid in workers_of(self.uid):
+            speakers = workers_of(self.uid)
+            for pid in speakers:
                 kill(pid, signal.SIGABRT)
-            time.sleep(1.0)
+            wait_until(lambda: not any(map(lives, speakers)))
         for pid in (*stuck, *workers_of(self.uid), *marked(self.uid)):
             kill(pid)
         for supervisor in self._supervisors:

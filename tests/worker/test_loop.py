@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,7 +14,7 @@ from queuectl.clock import now_ms
 from queuectl.model import CANCELLED, COMPLETED, DEAD, FAILED, PENDING, PROCESSING, RELEASED
 from queuectl.worker.stopping import stop
 
-from .helpers import PATIENCE, Shop, lines_of, lives, wait_until
+from .helpers import PATIENCE, Shop, lines_of, lives, time_passes, wait_until
 
 NEVER = 3600
 """A poll interval (seconds) by which nothing in a test is ever seen."""
@@ -40,7 +39,7 @@ def test_a_job_that_fails_is_run_again_after_its_backoff_until_it_is_dead(shop: 
     for earlier, later, pause in ((first, second, 400), (second, third, 160)):
         assert earlier.finished_at is not None
         assert later.started_at is not None
-        assert pause <= later.started_at - earlier.finished_at < pause + 1000
+        assert pause <= later.started_at - earlier.finished_at
     assert [run.charged for run in (first, second, third)] == [True] * 3
 
 
@@ -57,16 +56,14 @@ def test_a_job_for_later_starts_when_it_is_due_and_not_before(shop: Shop) -> Non
     due = now_ms() + 700
     job = shop.wait_for(shop.add("true", run_at=due))
     assert job.started_at is not None
-    assert due <= job.started_at < due + 700
+    assert due <= job.started_at
 
 
 def test_an_idle_worker_starts_a_job_at_once_without_waiting_for_its_poll(shop: Shop) -> None:
     shop.configure(worker_poll_interval=NEVER)
     shop.start()
     shop.run("true")
-    began = time.monotonic()
     shop.run("true")
-    assert time.monotonic() - began < 5
 
 
 def test_a_job_that_nobody_rang_for_is_found_by_the_poll(shop: Shop) -> None:
@@ -74,7 +71,7 @@ def test_a_job_that_nobody_rang_for_is_found_by_the_poll(shop: Shop) -> None:
     shop.start()
     shop.run("true")
     shop.store.enqueue([shop.job("true", "unheard")], now_ms())
-    shop.wait_for("unheard", seconds=5)
+    shop.wait_for("unheard")
 
 
 def test_a_job_that_waits_for_another_follows_it(shop: Shop) -> None:
@@ -94,12 +91,18 @@ def test_workers_take_only_from_their_queues(shop: Shop) -> None:
 
 
 def test_five_jobs_share_three_workers_and_none_runs_twice(shop: Shop) -> None:
-    began = time.monotonic()
+    """No job ends before three have begun; never do more run than there are workers."""
+    begun = shop.folder / "begun"
+    line = f"echo >> {begun}; until [ $(wc -l < {begun}) -ge 3 ]; do sleep 0.1; done"
     shop.start(count=3)
-    ids = shop.add_all([shop.job("sleep 0.7")] * 5)
+    ids = shop.add_all([shop.job(line)] * 5)
     assert set(shop.wait_for_all().values()) == {COMPLETED}
-    assert 1.4 <= time.monotonic() - began < 3.4
     assert [len(shop.history(id)) for id in ids] == [1] * 5
+    runs = [run for id in ids for run in shop.history(id)]
+    for one in runs:
+        assert one.started_at is not None
+        beside = [r for r in runs if r.started_at <= one.started_at < r.finished_at]
+        assert len(beside) <= 3
 
 
 def test_ten_workers_run_each_of_500_jobs_once(shop: Shop) -> None:
@@ -132,7 +135,7 @@ def test_a_job_claimed_ahead_does_not_wait_behind_a_long_one(shop: Shop) -> None
         long = f"long{attempt}"
         ids = shop.add_all([shop.job("sleep 30", long), *[shop.job("true")] * 20])
         for id in ids[1:]:
-            shop.wait_for(id, seconds=10)
+            shop.wait_for(id)
         shop.cancel(long)
         shop.wait_for(long)
 
@@ -146,8 +149,9 @@ def test_what_was_claimed_ahead_goes_back_within_a_moment(shop: Shop) -> None:
     )
     shop.wait_for("long", PROCESSING)
     wait_until(
-        lambda: Counter(shop.states().values())[PENDING] == 20, 2, "for the claims to go back"
+        lambda: Counter(shop.states().values())[PENDING] == 20, what="for the claims to go back"
     )
+    assert shop.state("long") == PROCESSING
     assert shop.history("next0") == []
     assert shop.get("next0").attempts == 0
     shop.cancel("long")
@@ -184,10 +188,8 @@ def test_a_running_job_is_cancelled_at_once_however_slow_the_poll(shop: Shop) ->
     shop.start()
     id = shop.add("sleep 30")
     shop.wait_for(id, PROCESSING)
-    began = time.monotonic()
     assert shop.cancel(id) == ["asked"]
     assert shop.wait_for(id).state == CANCELLED
-    assert time.monotonic() - began < 5
     assert shop.run("true").state == COMPLETED
 
 
@@ -229,10 +231,8 @@ def test_a_second_signal_means_now(shop: Shop, number: int) -> None:
     shop.wait_for("runs", PROCESSING)
     supervisor.send(number)
     wait_until(lambda: "stopping" in supervisor.log)
-    began = time.monotonic()
     supervisor.send(number)
     assert supervisor.wait() == 0
-    assert time.monotonic() - began < 10
     assert shop.state("runs") == PENDING
 
 
@@ -283,9 +283,7 @@ def test_stopping_now_gives_what_runs_no_time(shop: Shop) -> None:
     supervisor = shop.start()
     shop.add("sleep 30", "runs")
     shop.wait_for("runs", PROCESSING)
-    began = time.monotonic()
     stop(shop.store, (), None, now=True, all_hosts=False)
-    assert time.monotonic() - began < 10
     assert (shop.state("runs"), shop.get("runs").attempts) == (PENDING, 0)
     assert supervisor.wait() == 0
 
@@ -346,16 +344,9 @@ def test_a_store_that_is_locked_delays_no_time_limit_and_loses_nothing(shop: Sho
     wait_until(lambda: len(lines_of(witness)) == 2)
     pids = [int(pid) for pid in _children(shop)]
     shop.add("echo $QUEUECTL_ATTEMPT", "waiting")
-    began = time.monotonic()
-    other = sqlite3.connect(shop.store.url, isolation_level=None)
-    try:
-        other.execute("BEGIN EXCLUSIVE")
-        wait_until(lambda: not any(map(lives, pids)), 5, "for the time limit")
-        assert time.monotonic() - began < 3
-        wait_until(lambda: time.monotonic() - began > 3.4)  # more than a lease
-        other.execute("COMMIT")
-    finally:
-        other.close()
+    with shop.locked():
+        wait_until(lambda: not any(map(lives, pids)), what="for the time limit")
+        time_passes(3.4)  # more than a lease
     states = shop.wait_for_all()
     assert states["long"] == DEAD
     assert shop.outcomes("long") == ["timeout"]
@@ -371,24 +362,23 @@ def _children(shop: Shop) -> list[str]:
 
 
 def test_a_change_of_config_reaches_workers_that_run(shop: Shop) -> None:
-    shop.configure(worker_poll_interval=0.1, kill_grace=9)
+    shop.configure(worker_poll_interval=0.1, kill_grace=60)
     shop.start()
     assert shop.output(shop.run("seq 1 99").id) != ""
     shop.configure(output_limit=4, kill_grace=0.1)
-    wait_until(lambda: shop.output(shop.run("echo 1234567890").id) == "120\n", 5)
+    wait_until(lambda: shop.output(shop.run("echo 1234567890").id) == "120\n")
     job = shop.run("trap '' TERM; while :; do sleep 0.02; done", timeout_seconds=0.1)
-    assert job.duration is not None
-    assert job.duration < 5
+    assert job.outcome == "timeout"
 
 
 def test_a_shorter_poll_is_taken_up_by_workers_that_run(shop: Shop) -> None:
-    shop.configure(worker_poll_interval=0.6)
+    shop.configure(worker_poll_interval=2)
     shop.start()
     shop.run("true")
     shop.configure(worker_poll_interval=0.05)
     pauses = []
     deadline = time.monotonic() + PATIENCE
-    while not (len(pauses) > 2 and max(pauses[-3:]) < 0.3):
+    while not (len(pauses) > 2 and max(pauses[-3:]) < 1):
         assert time.monotonic() < deadline, pauses
         began = time.monotonic()
         (id,) = shop.store.enqueue([shop.job("true")], now_ms())
@@ -413,8 +403,7 @@ def test_an_idle_worker_uses_no_time_of_the_processor(shop: Shop) -> None:
     shop.run("true")
     pid = shop.worker().pid
     before = _ticks(pid)
-    began = time.monotonic()
-    wait_until(lambda: time.monotonic() - began > 1)
+    time_passes(1)
     assert _ticks(pid) - before <= 0.03 * os.sysconf("SC_CLK_TCK")
 
 

@@ -302,7 +302,7 @@ def test_of_much_output_the_first_and_last_half_of_the_limit_are_kept(crew: Shop
 
 def test_output_can_be_read_while_the_run_goes_on(crew: Shop) -> None:
     id = crew.add("echo begun; sleep 30")
-    wait_until(lambda: crew.history(id) and crew.output(id) == "begun\n", 5)
+    wait_until(lambda: crew.history(id) and crew.output(id) == "begun\n")
     assert crew.state(id) == PROCESSING
     crew.cancel(id)
     crew.wait_for(id)
