@@ -155,6 +155,25 @@ def test_it_looks_around_at_its_interval_busy_or_idle(
     assert news.results[:4] == [1, 3, 4, 5]  # nothing is told of a look that saw nothing
 
 
+def test_looks_that_take_long_leave_most_of_the_time_to_calls(
+    shop: Shop, begun: list[StoreThread]
+) -> None:
+    looks: list[int] = []
+
+    def look(_store: Store) -> None:
+        threading.Event().wait(0.02)
+        looks.append(1)
+
+    thread = StoreThread(lambda: _open(shop), look, 0.001)
+    begun.append(thread)
+    heard = Heard()
+    thread.start()
+    for number in range(50):
+        thread.call(lambda _store: threading.Event().wait(0.005), heard)
+        deliver_until(thread, lambda number=number: len(heard.results) > number)
+    assert 0 < len(looks) < 25
+
+
 def test_whatever_else_goes_wrong_there_ends_the_process() -> None:
     """A worker without its store thread would look alive and do nothing."""
     code = (

@@ -23,11 +23,16 @@ if TYPE_CHECKING:
     Done = Callable[[Any, QueuectlError | None], None]
 
 
+_SHARE = 3
+_LONGEST = 5.0
+
+
 class StoreThread:
     """Does calls on a store in order; their results are handed over in the loop's thread.
 
-    `look` is done every `interval` seconds as well, busy or idle, and what it returns, if
-    not None, goes to `on_news`; both may be set anew. `fileno()` is readable when
+    `look` is done every `interval` seconds as well, busy or idle (less often where it takes
+    long), and what it returns, if not None, goes to `on_news`; both may be set anew.
+    `fileno()` is readable when
     `deliver` has something to do.
     """
 
@@ -86,8 +91,10 @@ class StoreThread:
         while True:
             now = time.monotonic()
             if store is not None and now >= look_at:
-                look_at = now + self.interval
                 self._do(store, self._look, self.on_news, quiet=True)
+                # Of a store far away, most of the time is for calls.
+                ended = time.monotonic()
+                look_at = ended + max(self.interval, min(_SHARE * (ended - now), _LONGEST))
             pause = None if store is None else max(0.0, look_at - time.monotonic())
             try:
                 call = self._calls.get(timeout=pause)

@@ -36,8 +36,8 @@ class PostgresStore(Intake, Engine, Verbs, Inquiry):
 
     def config(self) -> Config:
         with self._db.read():
-            rows = self._db.execute(sql("config")).fetchall()
-        return build(dict(rows))
+            rows = self._db.execute(sql("config"))
+        return build(dict(rows.fetchall()))
 
     def set_config(self, key: str, text: str | None) -> None:
         with self._db.write():
