@@ -27,8 +27,9 @@ format: .venv/.developing ## put the code in its usual form
 bench: .venv/.developing ## measure, and write bench/README.md (NAME=drain for one)
 	@$(BIN)/python -m bench $(NAME)
 
-chaos: .venv/.developing ## faults at random while jobs flow: MINUTES=10 SEED=1
-	@$(BIN)/python -m tests.faults.chaos --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1)
+chaos: .venv/.developing ## faults at random while jobs flow: MINUTES=10 SEED=1 BACKEND=postgres
+	@PYTHONPATH=$(CURDIR)/tests $(BIN)/python -m faults.chaos --minutes $(or $(MINUTES),10) \
+		--seed $(or $(SEED),1) --backend $(or $(BACKEND),sqlite)
 
 mutants: .venv/.developing ## take out each guard in turn: some test must fail
 	@$(BIN)/python -m tests.faults.mutants

@@ -16,7 +16,8 @@ class TcpProxy:
 
     `delay` is the seconds that each way takes. While `stalled` nothing passes and nothing
     is closed: a half-open connection. While `muted` only answers don't pass: the server
-    does what it is told, and nobody learns of it. `cut()` resets what is open.
+    does what it is told, and nobody learns of it. `cut()` resets what is open; after
+    `forget()` nothing passes on what is open, and neither end is told.
     """
 
     def __init__(self, target_port: int, delay: float = 0.0) -> None:
@@ -34,6 +35,7 @@ class TcpProxy:
         self._servers: set[socket.socket] = set()
         self._late: list[tuple[float, int, socket.socket, bytes]] = []
         self._number = 0
+        self._forgotten: set[socket.socket] = set()
         self._cut = False
         self._over = False
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -47,6 +49,10 @@ class TcpProxy:
         self._waker.send(b"!")
         while self._cut and self._thread.is_alive():
             time.sleep(0.001)
+
+    def forget(self) -> None:
+        """What a firewall does that was started anew."""
+        self._forgotten |= set(self._pairs)
 
     def close(self) -> None:
         self._over = True
@@ -66,6 +72,8 @@ class TcpProxy:
                     source.recv(100)
                 elif self.stalled or (self.muted and source in self._servers):
                     time.sleep(0.001)
+                elif source in self._forgotten:
+                    self._selector.unregister(source)
                 else:
                     self._take(source)
             if self._cut:
@@ -129,6 +137,7 @@ class TcpProxy:
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(side)
             self._servers.discard(side)
+            self._forgotten.discard(side)
             side.close()
 
 

@@ -189,9 +189,11 @@ class Arena:
         self._children.append(child)
         return child
 
-    def enqueue(self, specs: Iterable[Spec], *, timeout: float = 60, die: int = 0) -> int:
+    def enqueue(
+        self, specs: Iterable[Spec], *, timeout: float = 60, die: int = 0, host: Host = HERE
+    ) -> int:
         """Enqueue them all in one go; the exit code. Killed when the time is over."""
-        child = self.start("enqueue", "--file", "-", die=die)
+        child = self.start("enqueue", "--file", "-", die=die, host=host)
         lines = "".join(spec.line() + "\n" for spec in specs)
         try:
             child.communicate(lines.encode(), timeout=timeout)
@@ -313,6 +315,16 @@ class Arena:
         )
         current = {int(token) for token in str(running or "").split(",") if token}
         return lambda token: token <= int(str(last)) and token not in current
+
+    def places(self) -> list[str]:
+        """The folders that are empty, or not there, when no worker is."""
+        return [self.slot_dir, self._path("bells")]
+
+    def keep(self, folder: str) -> None:
+        """Copy what a violation can be understood by."""
+        for path in (self.witness, self.log, self._path("events"), self.url, self.url + "-wal"):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copy(path, folder)
 
     def lines(self) -> list[list[str]]:
         """The witness file: word, job, token, pid, seconds since boot, argument, host."""

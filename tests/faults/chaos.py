@@ -1,4 +1,4 @@
-"""`python -m tests.faults.chaos --minutes N --seed S`: faults at random while jobs flow.
+"""`python -m faults.chaos --minutes N --seed S`: faults at random while jobs flow.
 
 Rounds of a minute or so, each in an arena of its own: jobs are enqueued, faults strike,
 alone and together; then they stop, everything drains, and the checker has its say. The
@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import random
-import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Any, ClassVar
 
 import apsw
 
@@ -45,6 +46,12 @@ _MOST_WAITING = 120
 class Round:
     """One arena and what is done to it."""
 
+    table: ClassVar[dict[str, tuple[int, Callable[[Any], bool]]]]
+    """The faults: how often each is tried, relative to the others, and what it does."""
+
+    troubles: tuple[type[Exception], ...] = (apsw.Error,)
+    """What the arena's own looks at the store may meet: a full disk is one for us too."""
+
     def __init__(self, seed: int, seconds: float, *, longest_lock: float = 4.0) -> None:
         self.luck = random.Random(seed)
         self.faults: Counter[str] = Counter()
@@ -63,24 +70,31 @@ class Round:
 
     def run(self) -> None:
         """Fight, drain, check."""
-        with Arena(small_disk=24 if self._small else 0) as arena:
+        with self._new_arena() as arena:
             self.arena = arena
             self._fight()
             for _until, end in self._windows.values():
                 end()
             if not arena.drain(90):
                 self.violations.append("not everything ended in time")
-            self.violations += check_now(arena)
+            self.violations += check_now(arena, self.frozen)
             if not arena.stop_all():
                 self.violations.append("the workers did not go")
                 self.violations += [f"  {process}" for process in arena.processes()]
-            self.violations += check(arena, self.accepted)
+            self.violations += check(arena, self.accepted, frozen=self.frozen)
             self.violations += check_nothing_left(arena)
             self._check_all_or_nothing()
             self.jobs = len(arena.ids())
             self.runs = sum(line[0] == "start" for line in arena.lines())
             if self.violations:
                 self._keep_evidence()
+
+    def _new_arena(self) -> Arena:
+        return Arena(small_disk=24 if self._small else 0)
+
+    def frozen(self, _pid: int, _at: float) -> bool:
+        """Whether the process stood still then, and nobody is to blame for it."""
+        return False
 
     def _fight(self) -> None:
         ends = time.monotonic() + self._seconds
@@ -89,12 +103,12 @@ class Round:
             self.arena.reap()
             self._end_windows(now)
             self._keep_trees()
-            with contextlib.suppress(apsw.Error):  # a full disk is one for us too
+            with contextlib.suppress(*self.troubles):
                 self._feed()
-                self.violations += check_now(self.arena)
+                self.violations += check_now(self.arena, self.frozen)
             if now >= strike_at:
                 for _ in range(self.luck.choice((1, 1, 2, 3))):
-                    with contextlib.suppress(apsw.Error):
+                    with contextlib.suppress(*self.troubles):
                         self._strike()
                 strike_at = now + self.luck.uniform(0.1, 1.5)
             time.sleep(self.luck.uniform(0.02, 0.2))
@@ -112,12 +126,7 @@ class Round:
 
     def _keep_evidence(self) -> None:
         folder = tempfile.mkdtemp(prefix="chaos-evidence-")
-        for name in ("witness", "log", "events"):
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copy(os.path.join(self.arena.folder, name), folder)
-        for suffix in ("", "-wal"):
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copy(self.arena.url + suffix, folder)
+        self.arena.keep(folder)
         self.violations.append(f"evidence: {folder}")
 
     # -- what goes on all the time -------------------------------------------------------
@@ -126,13 +135,16 @@ class Round:
         if self.arena.waiting() > _MOST_WAITING or self.luck.random() < 0.5:
             return
         batch = self._batch()
-        if "lock" in self._windows or self._disk:
+        if self._in_trouble():
             self._enqueue_aside(batch)
         elif self.arena.enqueue(batch) == 0:
             self.accepted += batch
         else:
             self._unsure.append(batch)
         self._note("enqueued")
+
+    def _in_trouble(self) -> bool:
+        return "lock" in self._windows or bool(self._disk)
 
     def _batch(self) -> list[Spec]:
         self._batches += 1
@@ -169,9 +181,9 @@ class Round:
     # -- faults --------------------------------------------------------------------------
 
     def _strike(self) -> None:
-        names = list(_FAULTS)
-        (name,) = self.luck.choices(names, [_FAULTS[n][0] for n in names])
-        if name not in self._windows and _FAULTS[name][1](self):
+        names = list(self.table)
+        (name,) = self.luck.choices(names, [self.table[n][0] for n in names])
+        if name not in self._windows and self.table[name][1](self):
             self.faults[name] += 1
             self._note(name)
 
@@ -310,7 +322,7 @@ class Round:
         return True
 
 
-_FAULTS: dict[str, tuple[int, Callable[[Round], bool]]] = {
+Round.table = {
     "kill worker": (6, Round.kill_worker),
     "kill supervisor": (2, Round.kill_supervisor),
     "kill both": (2, Round.kill_both),
@@ -335,15 +347,26 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tests.faults.chaos")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--backend", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--round", type=float, default=45, help="seconds of faults a round")
     args = parser.parse_args(argv)
+    if args.backend == "sqlite":
+        return fight_on(args, Round)
+    from .chaos_postgres import FleetRound, chaos_server
+
+    with chaos_server() as server:
+        return fight_on(args, functools.partial(FleetRound, server))
+
+
+def fight_on(args: argparse.Namespace, new_round: Callable[..., Round]) -> int:
+    """Round after round; the exit code."""
     faults: Counter[str] = Counter()
     violations: list[str] = []
     jobs = runs = rounds = 0
     began = time.monotonic()
     while time.monotonic() < began + args.minutes * 60:
         seed = args.seed * 1000 + rounds
-        fight = Round(seed, args.round, longest_lock=60 if rounds % 8 == 7 else 5)
+        fight = new_round(seed, args.round, longest_lock=60 if rounds % 8 == 7 else 5)
         fight.run()
         rounds += 1
         jobs += fight.jobs
@@ -358,7 +381,7 @@ def main(argv: list[str]) -> int:
             flush=True,
         )
     minutes = (time.monotonic() - began) / 60
-    print(f"\n{minutes:.1f} minutes, seed {args.seed}, {rounds} rounds")
+    print(f"\n{args.backend}, {minutes:.1f} minutes, seed {args.seed}, {rounds} rounds")
     print(f"{jobs} jobs, {runs} runs, {faults.total()} faults, {len(violations)} violations")
     for name, count in sorted(faults.items()):
         print(f"  {count:5} {name}")

@@ -4,8 +4,9 @@ says which promise was broken where. Knows nothing of what was done to the syste
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from queuectl.model import CANCELLED, COMPLETED, ENDED, STATES, Attempt, Filter, Job
 from queuectl.store.base import Store
@@ -31,8 +32,10 @@ def check(
     *,
     all_ended: bool = True,
     refused: Iterable[str] = (),
+    frozen: Callable[[int, float], bool] = lambda _pid, _at: False,
 ) -> list[str]:
-    """The violations. `accepted` were acknowledged, `refused` can't be there."""
+    """The violations. `accepted` were acknowledged, `refused` can't be there; `frozen` tells
+    whether a process stood still, its whole host with it, at that time since boot."""
     with arena.store() as store:
         jobs = {job.id: job for job in store.list_jobs(Filter())}
         histories = {job_id: store.history(job_id) for job_id in jobs}
@@ -44,14 +47,14 @@ def check(
         if all_ended and job.state not in ENDED:
             wrong.append(f"{job_id} is still {job.state}")
         wrong += _check_charges(job, histories[job_id])
-    wrong += _check_witness(arena.lines(), jobs, histories)
+    wrong += _check_witness(arena.lines(), jobs, histories, frozen)
     return wrong
 
 
 def check_nothing_left(arena: Arena) -> list[str]:
     """After all workers were stopped: no process, no slot file, no bell."""
     wrong = [f"still alive: {process}" for process in arena.processes()]
-    for top in (arena.slot_dir, os.path.join(arena.folder, "bells")):
+    for top in arena.places():
         for folder, _folders, names in os.walk(top):
             # Those killed in the making are swept later, see test_trouble.
             found = [name for name in names if not name.endswith(".new")]
@@ -61,14 +64,16 @@ def check_nothing_left(arena: Arena) -> list[str]:
     return wrong
 
 
-def check_now(arena: Arena) -> list[str]:
+def check_now(
+    arena: Arena, frozen: Callable[[int, float], bool] = lambda _pid, _at: False
+) -> list[str]:
     """At any time: whatever the store says has ended, has no process (P4), and no lock is
     needed to see it. Looks at the store first: what had ended then can't be alive after."""
     wrong = []
     ended = arena.ended()
     mark = f"QUEUECTL_RUN={arena.uid}.".encode()
     for process in arena.processes():
-        if process.kind != "job":
+        if process.kind != "job" or frozen(process.pid, _since_boot()):
             continue
         try:
             with open(f"/proc/{process.pid}/environ", "rb") as file:
@@ -83,6 +88,10 @@ def check_now(arena: Arena) -> list[str]:
                 if ended(token):
                     wrong.append(f"run {token} has ended, but {process.pid} lives: {command}")
     return wrong
+
+
+def _since_boot() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _ids(specs: Iterable[Spec]) -> set[str]:
@@ -120,21 +129,26 @@ def _check_charges(job: Job, history: list[Attempt]) -> list[str]:
 
 
 def _check_witness(
-    lines: list[list[str]], jobs: dict[str, Job], histories: dict[str, list[Attempt]]
+    lines: list[list[str]],
+    jobs: dict[str, Job],
+    histories: dict[str, list[Attempt]],
+    frozen: Callable[[int, float], bool],
 ) -> list[str]:
     wrong: list[str] = []
+    pids: dict[str, set[int]] = defaultdict(set)
     runs: dict[int, Run] = defaultdict(Run)
     started: Counter[str] = Counter()
     for number, line in enumerate(lines):
-        word, job_id, token, _pid, when, *rest = line
+        word, job_id, token, pid, when, *rest = line
         run = runs[int(token)]
         run.jobs.add(job_id)
         if word == "start":
+            pids[job_id].add(int(pid))
             run.starts.append(number)
             started[job_id] += 1
         elif word == "stop":
             run.stops.append((number, int(rest[0])))
-        elif word == "overlap":
+        elif word == "overlap" and not any(frozen(p, float(when)) for p in pids[job_id]):
             wrong.append(f"{job_id}: run {token} overlaps an earlier one, at {when}")
     known: dict[int, tuple[str, Attempt]] = {}
     for job_id, history in histories.items():

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -33,7 +34,7 @@ class Fleet(Arena):
         super().__init__(**settings)
 
     def _new_url(self) -> str:
-        return self.server.url(self.database)
+        return self.server.url(self.database) + "?application_name=arena"
 
     def host(self, name: str, delay: float = 0.0) -> Host:
         """A host that reaches the server through a proxy."""
@@ -84,13 +85,15 @@ class Fleet(Arena):
         """The (token, host) of each start of the job."""
         return [(line[2], line[6]) for line in self.lines() if line[:2] == ["start", job_id]]
 
-    def ask(self, *words: str, host: Host = HERE, timeout: float = 60) -> tuple[int, str, str]:
+    def ask(
+        self, *words: str, host: Host = HERE, typed: str = "", timeout: float = 60
+    ) -> tuple[int, str, str]:
         """Run `queuectl …`: its exit code and what it said."""
         done = subprocess.run(
             self.command(*words, host=host), env=self.env | host.env, capture_output=True,
-            timeout=timeout, check=False, stdin=subprocess.DEVNULL,
+            timeout=timeout, check=False, input=typed, text=True,
         )  # fmt: skip
-        return done.returncode, done.stdout.decode(), done.stderr.decode()
+        return done.returncode, done.stdout, done.stderr
 
     def ask_json(self, *words: str, host: Host = HERE) -> Any:
         code, out, err = self.ask(*words, "--json", host=host)
@@ -119,6 +122,18 @@ class Fleet(Arena):
         """All that was done to the host's way to the server is over."""
         proxy = self.proxies[name]
         proxy.refuse = proxy.muted = proxy.stalled = False
+        proxy.delay = 0.0
+
+    def end_connections(self, some: str = "true") -> int:
+        """End those of hosts that a condition holds for, as the server's people may; how
+        many there were."""
+        return len(
+            self.query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"  # noqa: S608
+                " WHERE backend_type = 'client backend' AND application_name = 'queuectl'"
+                f" AND datname = current_database() AND {some}"
+            )
+        )
 
     # -- the store, through the server's own eyes ----------------------------------------
 
@@ -153,6 +168,40 @@ class Fleet(Arena):
 
     def all_ended(self) -> bool:
         return not self.waiting()
+
+    def drain(self, seconds: float = 60) -> bool:
+        self.set_faults(clock=7200)
+        for name in self.proxies:
+            self.heal(name)
+        self.signal(signal.SIGCONT, [process.pid for process in self.processes()])
+        # Supervisors whose workers died often wait long before the next.
+        fresh = self.host("fresh")
+        self.start_tree(host=fresh)
+
+        def over() -> bool:
+            self.reap()
+            for name, host in self.hosts.items():
+                if not self.pids("supervisor", host=name):
+                    self.start_tree(host=host)
+            return self.all_ended()
+
+        return until(over, seconds, 0.1)
+
+    def places(self) -> list[str]:
+        return [
+            place
+            for host in self.hosts.values()
+            for place in (
+                os.path.join(host.env["QUEUECTL_HOME"], "workers"),
+                host.env["QUEUECTL_RUNTIME_DIR"],
+            )
+        ]
+
+    def keep(self, folder: str) -> None:
+        super().keep(folder)
+        for table in ("jobs", "attempts", "workers"):
+            with open(os.path.join(folder, table), "w", encoding="utf-8") as file:
+                file.writelines(f"{row}\n" for row in self.query(f"TABLE queuectl.{table}"))
 
     def stop_all(self, seconds: float = 30) -> bool:
         def gone() -> bool:
