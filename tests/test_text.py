@@ -104,16 +104,16 @@ def test_cut_counts_columns_not_characters() -> None:
 
 
 def test_a_line_of_ten_megabytes_is_cut_at_once() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     assert one_line("\x1b[31m" + "x" * 10_000_000, 40) == "x" * 39 + "…"
-    assert time.perf_counter() - began < 0.1
+    assert time.thread_time() - began < 0.2
 
 
 @pytest.mark.parametrize("piece", ["\x9d", "\x1b]", "\x1b[0", "\x9b", "\x1b ", "\r", "\x90x"])
 def test_hostile_output_is_cleaned_in_linear_time(piece: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     OutputCleaner().feed((piece * 300_000).encode(), final=True)
-    assert time.perf_counter() - began < 3
+    assert time.thread_time() - began < 3
 
 
 def test_output_keeps_lines_and_tabs_and_drops_sequences() -> None:
