@@ -13,7 +13,7 @@ from typing import Any
 from postgres_server import shared_server
 from queuectl.store import open_store
 from queuectl.store.base import Store
-from queuectl.store.sqlite import SqliteStore
+from queuectl.store.sqlite.whole import SqliteStore
 
 
 class SqliteBackend:

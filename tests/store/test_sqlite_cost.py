@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from queuectl.model import COMPLETED, DEAD, FAILED, Chunk, Filter, OutputPart
-from queuectl.store.sqlite import SqliteStore
+from queuectl.store.sqlite.whole import SqliteStore
 
 from .helpers import HOUR, T0, LivingWorker, a_job, add, living_worker, the_end
 

@@ -19,7 +19,7 @@ import pytest
 from queuectl.errors import STORE_FAILED, QueuectlError, StoreError, StoreTooNew
 from queuectl.model import PENDING, Filter
 from queuectl.store import open_store
-from queuectl.store.sqlite import SqliteStore
+from queuectl.store.sqlite.whole import SqliteStore
 
 from .helpers import T0, a_job, add, audit, counted, states
 

@@ -6,7 +6,7 @@ import os
 import sys
 
 from queuectl.errors import OWN_FAILURE, QueuectlError
-from queuectl.store import open_store
+from queuectl.store import open_intake, open_store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,12 +15,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from queuectl.model import Worker
-    from queuectl.store.base import Store
+    from queuectl.store.base import Intake, Store
 
 
 def store_of(args: argparse.Namespace) -> Store:
     """Open the store that `--db`, `QUEUECTL_DB` or the home names."""
     return open_store(args.db)
+
+
+def intake_of(args: argparse.Namespace) -> Intake:
+    """The same, for those who do nothing but enqueue."""
+    return open_intake(args.db)
 
 
 def out(text: str) -> None:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from queuectl.cli.context import note, on_terminal, out, out_json, store_of, warn_if_unserved
+from queuectl.cli.context import (
+    intake_of,
+    note,
+    on_terminal,
+    out,
+    out_json,
+    store_of,
+    warn_if_unserved,
+)
 from queuectl.cli.newjobs import add_job_options, command_of, fields_of, spec_of, when_it_runs
 from queuectl.cli.parser import ANYWHERE, json_option
 from queuectl.clock import now_ms
@@ -60,20 +68,23 @@ def run(args: argparse.Namespace) -> int:
             "- alone is no command", "queuectl enqueue --file - reads standard input"
         )
     fields = fields_of(args, now)
-    with store_of(args) as store:
-        spec = spec_of(store, fields)
+    with intake_of(args) as intake:
+        spec = spec_of(intake, fields)
         if isinstance(command, str):
             job = spec.from_line(command, now)
         else:
             job = spec.from_command(command, now)
-        job_id = store.enqueue([job], now)[0]
-        wake(store)
-        if args.json:
-            from queuectl.cli.jsonshapes import job_json
+        job_id = intake.enqueue([job], now)[0]
+        wake(intake)
+    if args.json:
+        from queuectl.cli.jsonshapes import job_json
 
+        with store_of(args) as store:
             out_json(job_json(store.get(job_id)))
-        else:
-            out(job_id)
+        return 0
+    out(job_id)
+    if job.run_at is not None or job.after or on_terminal():
+        with store_of(args) as store:
             say_what_holds_it(store, job, job_id, now)
     return 0
 

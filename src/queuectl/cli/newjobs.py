@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from queuectl.model import Command
-    from queuectl.store.base import Store
+    from queuectl.store.base import Intake
 
 
 def add_job_options(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +72,7 @@ def fields_of(args: argparse.Namespace, now: int) -> dict[str, Any]:
     return given
 
 
-def spec_of(store: Store, fields: dict[str, Any]) -> JobSpec:
+def spec_of(store: Intake, fields: dict[str, Any]) -> JobSpec:
     """What new jobs take from here and from the store's configuration."""
     config = store.config()
     try:

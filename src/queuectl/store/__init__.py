@@ -8,7 +8,7 @@ from queuectl.errors import BadInput, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from queuectl.store.base import Store
+    from queuectl.store.base import Intake, Store
 
 
 def home() -> str:
@@ -23,23 +23,42 @@ def open_store(url: str | None = None, wait_seconds: float = 30.0) -> Store:
 
     Raises BadInput (no such kind of store), StoreError (can't be reached or used).
     """
-    url = url or os.environ.get("QUEUECTL_DB") or os.path.join(home(), "queue.db")
-    scheme, separator, rest = url.partition("://")
-    if scheme in ("postgresql", "postgres"):
+    path = _sqlite_path(url := _chosen(url))
+    if path is None:
         return _open_postgres(url, wait_seconds)
-    if not separator:
-        path = url
-    elif scheme == "sqlite":
-        # sqlite:///relative.db and sqlite:////absolute.db, as SQLAlchemy has it
-        path = rest.removeprefix("/")
-    else:
-        raise BadInput(
-            f"--db takes a path, sqlite:///PATH or postgresql://HOST/DATABASE, not {scheme}://…",
-            "queuectl --db jobs.db status",
-        )
-    from queuectl.store.sqlite import SqliteStore
+    from queuectl.store.sqlite.whole import SqliteStore
 
     return SqliteStore(path, os.path.join(home(), "logs"), wait_seconds)
+
+
+def open_intake(url: str | None = None, wait_seconds: float = 30.0) -> Intake:
+    """Like `open_store`, for those who do nothing but enqueue."""
+    path = _sqlite_path(url := _chosen(url))
+    if path is None:
+        return _open_postgres(url, wait_seconds)
+    from queuectl.store.sqlite.intake import SqliteIntake
+
+    return SqliteIntake(path, wait_seconds)
+
+
+def _chosen(url: str | None) -> str:
+    return url or os.environ.get("QUEUECTL_DB") or os.path.join(home(), "queue.db")
+
+
+def _sqlite_path(url: str) -> str | None:
+    """Where the file is; None for a PostgreSQL server."""
+    scheme, separator, rest = url.partition("://")
+    if scheme in ("postgresql", "postgres"):
+        return None
+    if not separator:
+        return url
+    if scheme == "sqlite":
+        # sqlite:///relative.db and sqlite:////absolute.db, as SQLAlchemy has it
+        return rest.removeprefix("/")
+    raise BadInput(
+        f"--db takes a path, sqlite:///PATH or postgresql://HOST/DATABASE, not {scheme}://…",
+        "queuectl --db jobs.db status",
+    )
 
 
 def _open_postgres(url: str, wait_seconds: float) -> Store:

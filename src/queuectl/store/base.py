@@ -12,10 +12,9 @@ outcome may be unknown, and `held` tells what the worker holds after all.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from abc import ABC, abstractmethod
     from collections.abc import Iterable, Sequence
     from types import TracebackType
     from typing import Protocol, Self
@@ -37,7 +36,10 @@ if TYPE_CHECKING:
         Worker,
     )
 else:
-    Protocol = object
+    ABC = Protocol = object
+
+    def abstractmethod(method):
+        return method
 
 
 class Listener(Protocol):
@@ -60,24 +62,15 @@ class Listener(Protocol):
         """Hear nothing more."""
 
 
-class Store(ABC):
-    """One queue's store. Open one with `queuectl.store.open_store`."""
+class Intake(ABC):
+    """As much of a store as an enqueue needs, and no more of it is loaded: whole scripts
+    consist of them. Open one with `queuectl.store.open_intake`."""
 
     url: str
     """What to pass to `--db` to come here again, without a password."""
 
     uid: str
     """A random name of this store, made with it; marks the processes of its runs."""
-
-    slot_dir: str
-    """The folder of this host where the workers of this store keep their slot files."""
-
-    log_dir: str
-    """The folder of this host for the logs of detached workers."""
-
-    leases: bool
-    """Whether claims last only `lease_seconds` beyond the last heartbeat (a networked
-    store), or as long as the worker's process holds the lock of its slot file."""
 
     @abstractmethod
     def close(self) -> None:
@@ -94,17 +87,9 @@ class Store(ABC):
     ) -> None:
         self.close()
 
-    # -- configuration ---------------------------------------------------------------
-
     @abstractmethod
     def config(self) -> Config:
         """The configuration that all share: what was set, else the defaults."""
-
-    @abstractmethod
-    def set_config(self, key: str, text: str | None) -> None:
-        """Set one key to a text that `config.parse_value` takes, or (None) unset it."""
-
-    # -- jobs in ---------------------------------------------------------------------
 
     @abstractmethod
     def enqueue(self, jobs: Sequence[NewJob], now: int) -> list[str]:
@@ -118,6 +103,30 @@ class Store(ABC):
         Raises JobExists (an id is taken, in the store or twice in the batch),
         JobNotFound (an id in `after`).
         """
+
+    def announce(self) -> None:
+        """Wake the workers of other hosts: there may be something for them. Only a hint, and
+        never fails. Nothing to do for a store of one host."""
+
+
+class Store(Intake):
+    """One queue's store, whole. Open one with `queuectl.store.open_store`."""
+
+    slot_dir: str
+    """The folder of this host where the workers of this store keep their slot files."""
+
+    log_dir: str
+    """The folder of this host for the logs of detached workers."""
+
+    leases: bool
+    """Whether claims last only `lease_seconds` beyond the last heartbeat (a networked
+    store), or as long as the worker's process holds the lock of its slot file."""
+
+    # -- configuration ---------------------------------------------------------------
+
+    @abstractmethod
+    def set_config(self, key: str, text: str | None) -> None:
+        """Set one key to a text that `config.parse_value` takes, or (None) unset it."""
 
     # -- the engine ------------------------------------------------------------------
 
@@ -257,10 +266,6 @@ class Store(ABC):
     @abstractmethod
     def metrics(self, recent: int) -> Metrics:
         """Totals, the durations of the last 1,000 runs, and the last `recent` events."""
-
-    def announce(self) -> None:  # noqa: B027 - one host has nobody else to call
-        """Wake the workers of other hosts: there may be something for them. Only a hint, and
-        never fails. Nothing to do for a store of one host."""
 
     def listen(self) -> Listener | None:
         """What hears `announce`, on a connection of its own; None for a store of one host,

@@ -13,7 +13,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from queuectl.store.base import Store
+    from queuectl.store.base import Intake
 
 _TRIES = 100
 
@@ -63,7 +63,7 @@ class Doorbell:
         take_down(self._path)
 
 
-def wake(store: Store) -> None:
+def wake(store: Intake) -> None:
     """Wake the workers of this store, on this host and on others."""
     ring(store.uid)
     store.announce()

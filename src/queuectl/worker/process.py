@@ -88,7 +88,9 @@ def spawn(
             errno.ENOTDIR,
             errno.ENOENT,
         ):
-            raise CannotStartError(NOT_EXECUTABLE, f"{name or 'sh'}: {error.strerror}") from None
+            raise CannotStartError(
+                NOT_EXECUTABLE, f"{name or 'sh'}: {error.strerror}"
+            ) from None
         raise
 
 

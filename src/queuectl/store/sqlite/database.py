@@ -32,9 +32,9 @@ def sql(name: str) -> str:
     """The statement in `sql/<name>.sql`, without its comments: apsw hashes it at each use."""
     text = _statements.get(name)
     if text is None:
-        with open(os.path.join(_FOLDER, "sql", name + ".sql"), encoding="utf-8") as file:
-            lines = [line for line in file if not line.startswith("--")]
-        text = _statements[name] = "".join(lines)
+        with open(f"{_FOLDER}/sql/{name}.sql", "rb", buffering=0) as file:
+            lines = file.read().decode().splitlines()
+        text = _statements[name] = "\n".join([s for s in lines if not s.startswith("--")])
     return text
 
 

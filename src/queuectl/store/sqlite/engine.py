@@ -21,6 +21,7 @@ from queuectl.model import (
     Worker,
 )
 from queuectl.retry import RetryPolicy
+from queuectl.store.base import Store
 from queuectl.store.encoding import compact, read_command, read_list, read_map
 from queuectl.store.slotlock import is_locked
 from queuectl.store.sqlite.database import sql
@@ -39,7 +40,7 @@ _PROMOTED_A_TURN = 500
 _FAILURES = (FAILED, TIMEOUT, LOST)
 
 
-class Engine(Shared):
+class Engine(Shared, Store):
     """The operations of a worker's life, in its order."""
 
     def register(self, worker: Worker) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from queuectl.errors import JobNotFound
 from queuectl.model import STATES, Attempt, Chunk, Event, Job, Metrics, QueueInfo, Stats
+from queuectl.store.base import Store
 from queuectl.store.encoding import read_command, read_list, read_map
 from queuectl.store.sqlite.database import sql
 from queuectl.store.sqlite.shared import Shared
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _MEASURED_RUNS = 1000
 
 
-class Inquiry(Shared):
+class Inquiry(Shared, Store):
     """Reading; each answer is of one moment."""
 
     def get(self, job_id: str) -> Job:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+from queuectl.config import Config, build
 from queuectl.errors import JobExists, JobNotFound
 from queuectl.model import CANCELLED, DEAD, PENDING
+from queuectl.store.base import Intake
 from queuectl.store.encoding import (
     compact,
     made_up_number,
@@ -11,7 +15,7 @@ from queuectl.store.encoding import (
     store_map,
     stored_command,
 )
-from queuectl.store.sqlite.database import sql
+from queuectl.store.sqlite.database import Database, sql
 from queuectl.store.sqlite.shared import Shared
 
 TYPE_CHECKING = False
@@ -23,8 +27,23 @@ if TYPE_CHECKING:
     from queuectl.store.sqlite.shared import _Counted
 
 
-class Intake(Shared):
-    """`enqueue`."""
+class SqliteIntake(Shared, Intake):
+    """See `queuectl.store.base.Intake`."""
+
+    def __init__(self, path: str, wait_seconds: float = 30.0) -> None:
+        self._db = Database(path, wait_seconds)
+        self.url = self._db.path
+        self.uid = self._db.uid
+        self.slot_dir = self._db.path + "-workers"
+
+    def close(self) -> None:
+        if not os.path.isdir(self.slot_dir):  # no worker is there to keep it short
+            self._db.shorten_log()
+        self._db.close()
+
+    def config(self) -> Config:
+        with self._db.read():
+            return build(dict(self._db.execute(sql("config"))))
 
     def enqueue(self, jobs: Sequence[NewJob], now: int) -> list[str]:
         if not jobs:

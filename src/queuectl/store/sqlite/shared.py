@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from queuectl.store.base import Store
 from queuectl.store.encoding import made_up_number
 from queuectl.store.sqlite.database import sql
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from queuectl.store.sqlite.database import Database
 
 
-class Shared(Store):
+class Shared:
     """The connection, the counts, and the rules that jobs which wait for others follow."""
 
     _db: Database

@@ -6,6 +6,7 @@ from operator import itemgetter
 
 from queuectl.errors import JobNotFound
 from queuectl.model import CANCELLED, COMPLETED, DEAD, FAILED, PENDING, PROCESSING, Change
+from queuectl.store.base import Store
 from queuectl.store.encoding import read_list
 from queuectl.store.sqlite.database import sql
 from queuectl.store.sqlite.shared import Shared
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from queuectl.store.sqlite.shared import _Counted
 
 
-class Verbs(Shared):
+class Verbs(Shared, Store):
     """Each job gets a `Change`; an unknown id refuses all before anything is done."""
 
     def cancel(self, job_ids: Sequence[str], now: int) -> list[Change]:
