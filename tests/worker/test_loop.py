@@ -326,6 +326,17 @@ def test_draining_ends_when_nothing_is_due_failed_or_running(shop: Shop) -> None
     }
 
 
+def test_draining_workers_end_with_the_last_of_them_not_at_their_next_look(
+    shop: Shop,
+) -> None:
+    shop.configure(worker_poll_interval=NEVER)
+    for number in range(8):
+        shop.add("true", f"short{number}")
+    shop.add("sleep 0.5", "long")
+    assert shop.start(count=4, drain=True, ready=False).wait() == 0
+    assert set(shop.states().values()) == {COMPLETED}
+
+
 def test_draining_an_empty_store_ends_at_once(shop: Shop) -> None:
     assert shop.start(count=3, drain=True, ready=False).wait() == 0
 

@@ -153,14 +153,19 @@ class Turns:
         self._call(give_back, lambda: None)
 
     def sign_off(self, left: Callable[[], None]) -> None:
-        """Leave the store; `left()` once that is done."""
+        """Leave the store; `left()` once that is done. Those that drain it with us may have
+        waited for what we ran."""
         self.under_way = True
+
+        def leave(store: Store) -> None:
+            store.unregister(self._worker_id)
+            wake(store)
 
         def signed_off() -> None:
             self.under_way = False
             left()
 
-        self._call(lambda store: store.unregister(self._worker_id), signed_off)
+        self._call(leave, signed_off)
 
     def _ask_what_is_held(self, known: set[int]) -> None:
         """Give back claims that came of a call whose answer was lost."""
