@@ -21,6 +21,7 @@ from queuectl.errors import StoreError
 
 from .arena import Arena, Process
 from .chaos import POINTS, Round
+from .jobs import Spec
 
 _HOSTS = ("a", "b")
 _RESIDUE = 1.0
@@ -66,6 +67,12 @@ class FleetRound(Round):
 
     def _in_trouble(self) -> bool:
         return bool(self._windows)
+
+    def _batch(self) -> list[Spec]:
+        """With some that outlast a lease, for which a fence makes a difference."""
+        batch = super()._batch()
+        long = Spec(f"b{self._batches}-long", "nap 5", self.luck.choice((1, 3)), 20)
+        return [*batch, long]
 
     def _keep_trees(self) -> None:
         for name in _HOSTS:

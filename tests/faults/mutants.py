@@ -47,6 +47,7 @@ _TROUBLE = "tests/faults/test_trouble.py"
 _GUARDS = "tests/faults/test_rescue_guards.py"
 _STORE = "tests/faults/test_store_guards.py"
 _ENDING = "tests/worker/test_ending.py"
+_FLEET = "tests/fleet/"
 _SUPERVISOR = "tests/worker/test_supervisor.py"
 _LOOP = "tests/worker/test_loop.py"
 
@@ -606,6 +607,42 @@ MUTANTS = [
         "        if self._stopping:\n            return Want(0)\n",
         "",
         f"{_LOOP} {_TROUBLE} -k 'signal or supervisor or stop'",
+    ),
+    # a fleet
+    Mutant(
+        "nobody keeps the fences of dead workers",
+        _WORKER + "supervisor.py",
+        "            self._keep_fences()\n",
+        "",
+        f"{_FLEET}test_cut_off.py",
+    ),
+    Mutant(
+        "the fence falls with the lease",
+        _WORKER + "heart.py",
+        "self._margin = min(lease / 2, max(_LEAST_MARGIN, lease / 10))",
+        "self._margin = 0.0",
+        f"{_FLEET}test_cut_off.py",
+    ),
+    Mutant(
+        "a worker's heart waits long on a dead connection",
+        _WORKER + "heart.py",
+        "open_store(self._store_url, wait)",
+        "open_store(self._store_url)",
+        f"{_FLEET}test_trouble.py -k dead",
+    ),
+    Mutant(
+        "a rescue's grace outlives the lease",
+        _WORKER + "rescue.py",
+        "min(grace, self._seconds_left())",
+        "grace",
+        f"{_FLEET}test_hosts.py -k grace",
+    ),
+    Mutant(
+        "a worker of another home is dead with its process",
+        "src/queuectl/store/postgres/proof.py",
+        "    if not folder or folder != folder_mark(slot_dir):\n        return False\n",
+        "",
+        f"{_FLEET}test_cut_off.py tests/postgres/test_leases.py",
     ),
 ]
 

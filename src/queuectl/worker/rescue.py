@@ -81,13 +81,6 @@ class Rescue:
             return None
         return _LOOK_AGAIN
 
-    def _seconds_left(self) -> float:
-        """Until others may run the jobs, lease or no lease."""
-        if not self._fence:
-            return float("inf")
-        left = self._fence - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        return max(0.0, left / 1e9)
-
     def _signal(self, number: int) -> bool:
         """Signal every process of the worker's runs (0: none); whether there were any."""
         census = Census(self._uid)
@@ -99,6 +92,13 @@ class Rescue:
                 found |= census.signal_session(entry.pid, number)
             found |= census.signal_marked(entry.token, number, told)
         return found
+
+    def _seconds_left(self) -> float:
+        """Until others may run the jobs, lease or no lease."""
+        if not self._fence:
+            return float("inf")
+        left = self._fence - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        return max(0.0, left / 1e9)
 
     def settle(self, store: Store) -> list[str]:
         """Give the jobs back. Returns the ids of those that had started."""

@@ -1,0 +1,99 @@
+"""Hosts that stand still or end at once: others run their jobs when the lease is over."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from faults.arena import until
+from faults.checker import check, check_nothing_left
+from faults.jobs import Spec
+
+from .fleet import Fleet, figures
+
+
+def test_what_a_host_ran_that_stands_still_or_is_gone_runs_elsewhere_after_the_lease(
+    fleet: Fleet,
+) -> None:
+    specs = {
+        "frozen": [
+            Spec("long", "first 60"),
+            Spec("over", "first 2"),
+            Spec("once", "nap 60", 1),
+        ],
+        "killed": [Spec("torn", "first 60"), Spec("torn-once", "nap 60", 1)],
+    }
+    for name, mine in specs.items():
+        fleet.start_tree(1, len(mine), host=fleet.host(name))
+        assert until(lambda name=name: fleet.serves(name))
+        fleet.enqueue(mine)
+        assert until(lambda mine=mine: all(fleet.starts(spec.id) for spec in mine))
+    leases = {name: fleet.workers(name)[0].id for name in specs}
+    fleet.start_tree(1, 5, host=fleet.host("other"))
+    assert until(lambda: fleet.serves("other"))
+
+    frozen = fleet.pids("supervisor", "worker", "job", host="frozen")
+    stopped_at = time.monotonic()
+    fleet.signal(signal.SIGSTOP, frozen)
+    while pids := fleet.pids("supervisor", "worker", "job", host="killed"):
+        fleet.signal(signal.SIGKILL, pids)
+        fleet.reap()
+    assert until(lambda: len(fleet.runs_on("torn")) == 2, step=0.005)
+    assert fleet.lease_left(leases["killed"]) < 0
+    assert until(fleet.all_ended)
+    elsewhere = time.monotonic() - stopped_at
+    assert fleet.lease_left(leases["frozen"]) < 0
+
+    thawed_at = time.monotonic()
+    fleet.signal(signal.SIGCONT, frozen)
+    assert until(lambda: not fleet.pids("job", host="frozen"), step=0.005)
+    figures(done_elsewhere_after=elsewhere, ended_after_thaw=time.monotonic() - thawed_at)
+    assert until(lambda: fleet.serves("frozen"))
+    for job_id in ("long", "over", "torn"):
+        assert fleet.outcomes(job_id) == ["lost", "completed"]
+        assert fleet.runs_on(job_id)[1][1] == "other"
+    for job_id in ("once", "torn-once"):
+        assert fleet.outcomes(job_id) == ["lost"]
+        assert fleet.job(job_id).state == "dead"
+    fleet.start_tree(1, 1, host=fleet.hosts["killed"])
+    assert until(lambda: fleet.serves("killed"))
+    assert fleet.stop_all()
+    accepted = [spec for mine in specs.values() for spec in mine]
+    assert check(fleet, accepted, frozen=lambda pid, _at: pid in frozen) == []
+    assert check_nothing_left(fleet) == []
+
+
+def test_the_grace_of_what_a_dead_worker_left_ends_with_its_lease() -> None:
+    with Fleet(kill_grace="60") as fleet:
+        for name in ("a", "other"):
+            fleet.start_tree(1, 1, host=fleet.host(name))
+            if name == "a":
+                assert until(lambda: fleet.serves("a"))
+                fleet.enqueue([Spec("deaf", "deaf 60")])
+                assert until(lambda: fleet.starts("deaf") == 1)
+        (worker,) = fleet.workers("a")
+        fleet.signal(signal.SIGKILL, [worker.pid])
+        left = [3.0]
+
+        def ended() -> bool:
+            left.append(fleet.lease_left(worker.id))
+            return not fleet.pids("job", host="a") or len(fleet.runs_on("deaf")) > 1
+
+        assert until(ended, step=0.005)
+        assert left[-2] > 0
+        assert until(lambda: fleet.job("deaf").state == "completed")
+        assert fleet.outcomes("deaf") == ["lost", "completed"]
+        assert check(fleet, [Spec("deaf", "deaf 60")]) == []
+
+
+def test_a_worker_hears_of_jobs_from_other_hosts_and_again_after_it_was_cut_off() -> None:
+    with Fleet(worker_poll_interval="600") as fleet:
+        fleet.start_tree(1, 1, host=fleet.host("a"))
+        assert until(lambda: fleet.serves("a"))
+        for n in range(2):
+            # Nobody looks; what was not heard of is looked for when it listens again.
+            began = time.monotonic()
+            assert fleet.ask("enqueue", "--json", Spec(f"j{n}", "quick").line())[0] == 0
+            assert until(lambda n=n: fleet.job(f"j{n}").state == "completed")
+            figures(heard_and_done_after=time.monotonic() - began)
+            fleet.proxies["a"].cut()
