@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -38,13 +39,24 @@ def start_ticks(pid: int) -> int | None:
 
 def stat(pid: int) -> tuple[int, int, int] | None:
     """(start in ticks since boot, session id, group id) of a living process
-    (proc_pid_stat(5))."""
+    (proc_pid_stat(5)). Raises OSError where the machine is too short of something to tell."""
     text = _read(f"/proc/{pid}/stat")
     # The name stands in brackets and may hold anything, brackets too.
     fields = text[text.rfind(")") + 2 :].split()
-    if len(fields) < 20 or fields[0] in "ZX":
+    if len(fields) < 20 or fields[0] == "X":
+        return None
+    if fields[0] == "Z" and int(fields[17]) < 2:  # else only its first thread has ended
         return None
     return int(fields[19]), int(fields[3]), int(fields[2])
+
+
+def is_here(worker: Worker) -> bool:
+    """Whether it registered on this host, in this boot and pid namespace."""
+    return (worker.host, worker.boot_id, worker.pid_namespace) == (
+        host_name(),
+        boot_id(),
+        pid_namespace(),
+    )
 
 
 def is_running(worker: Worker) -> bool:
@@ -84,9 +96,17 @@ def all_pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
+def is_shortage(error: OSError) -> bool:
+    """Whether it tells of this machine's want of descriptors, memory or processes, and of
+    nothing else: to be tried again."""
+    return error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+
+
 def _read(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
-    except OSError:
+    except OSError as error:
+        if is_shortage(error):
+            raise
         return ""

@@ -254,8 +254,8 @@ MUTANTS = [
     Mutant(
         "a file of another boot is believed",
         _WORKER + "slots.py",
-        "if magic != _MAGIC or not _is_here(boot, namespace):",
-        "if magic != _MAGIC:",
+        "if not content or not _is_here(content):",
+        "if not content:",
         "tests/worker/test_slots.py",
     ),
     Mutant(
@@ -413,8 +413,8 @@ MUTANTS = [
     Mutant(
         "nobody looks for marks when a run was told to end",
         _WORKER + "run.py",
-        "        self._signal_marked(number, census)\n        self._asked_session",
-        "        self._asked_session",
+        "            self._signal_marked(number, census)\n        except",
+        "        except",
         _ENDING,
     ),
     Mutant(
@@ -427,8 +427,8 @@ MUTANTS = [
     Mutant(
         "a run is over while some of it live",
         _WORKER + "run.py",
-        "if not alive and not self.pipes:",
-        "if not self.pipes:",
+        "self._clear_looks = 0 if alive or self.pipes else",
+        "self._clear_looks = 0 if self.pipes else",
         f"{_TROUBLE} -k 'parent or group_of'",
     ),
     Mutant(
@@ -455,7 +455,7 @@ MUTANTS = [
     Mutant(
         "rescue sends no signal",
         _WORKER + "rescue.py",
-        "        if not self._entries:\n            return None\n",
+        "        if not self._to_end:\n            return None\n",
         "        return None\n",
         f"{_GUARDS}; {_SUPERVISOR}",
     ),
@@ -483,14 +483,14 @@ MUTANTS = [
     Mutant(
         "rescue does not wait for the end of what it ended",
         _WORKER + "rescue.py",
-        "        return _LOOK_AGAIN\n\n    def _signal",
-        "        return None\n\n    def _signal",
+        "        return _LOOK_AGAIN\n\n    def _seconds_left",
+        "        return None\n\n    def _seconds_left",
         f"{_GUARDS}; {_SUPERVISOR}",
     ),
     Mutant(
         "rescue is content with one look",
         _WORKER + "rescue.py",
-        "_CLEAR_LOOKS = 2",
+        "_CLEAR_LOOKS = 3",
         "_CLEAR_LOOKS = 1",
         _GUARDS,
     ),
@@ -561,8 +561,8 @@ MUTANTS = [
     Mutant(
         "a supervisor gives up when the disk is full",
         _WORKER + "supervisor.py",
-        "if not self._announced and code > 0 and code not in _ANOTHER:",
-        "if code > 0 and code not in _ANOTHER:",
+        "child.refused = not self._announced and code > 0 and code not in _ANOTHER",
+        "child.refused = code > 0 and code not in _ANOTHER",
         f"{_TROUBLE} -k space",
     ),
     Mutant(

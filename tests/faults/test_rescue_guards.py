@@ -123,7 +123,7 @@ def test_one_look_that_finds_nobody_is_not_enough(
     """What a worker was just starting has no mark for the moment of its exec."""
     from queuectl.worker import rescue as module
 
-    looks = iter([False, True, False, False])
+    looks = iter([False, False, True, False, False, False])
 
     class Picture:
         def __init__(self, _uid: str) -> None:
@@ -136,7 +136,7 @@ def test_one_look_that_finds_nobody_is_not_enough(
     _left_by(folder, "dead")
     rescue = Rescue.begin(folder, "dead", UID)
     assert rescue is not None
-    for _ in range(3):
+    for _ in range(5):
         assert rescue.step(10) is not None
     assert rescue.step(10) is None
     assert not list(looks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,13 @@ def tree(pids: Path, body: str = "sleep 60") -> str:
         f"(setsid sh -c 'echo $$ >> {pids}; {body}' & ) ; "
         f"echo $$ >> {pids}; "
     )
+
+
+def in_a_group_of_its_own() -> str:
+    """Python's arguments for a process that prints its pid once it has left the group of the
+    run, and stays. (`set -m` does nothing in some shells where there is no terminal.)"""
+    lines = "os.setpgid(0, 0); print(os.getpid(), flush=True); time.sleep(60)"
+    return f"-S -c 'import os, time; {lines}'"
 
 
 def started(pids: Path, count: int) -> list[int]:
@@ -151,8 +159,8 @@ def test_a_stopped_process_is_ended_all_the_same(crew: Shop, pids: Path) -> None
 def test_a_process_that_cleared_its_environment_is_found_by_its_session(
     patient_crew: Shop, pids: Path
 ) -> None:
-    bare = f"env -i sh -c 'echo $$ >> {pids}; exec sleep 60'"
-    job = patient_crew.run(f"set -m; {bare} & {bare} & wait", timeout_seconds=0.3)
+    bare = f"env -i {sys.executable} {in_a_group_of_its_own()} >> {pids}"
+    job = patient_crew.run(f"{bare} & {bare} & wait", timeout_seconds=1)
     assert job.outcome == TIMEOUT
     assert len(numbers_in(pids)) == 2
 
@@ -187,9 +195,8 @@ def test_a_background_child_that_closed_its_output_is_ended_with_the_run(
 def test_a_group_of_its_own_within_the_session_is_ended_with_the_run(
     patient_crew: Shop, pids: Path
 ) -> None:
-    job = patient_crew.run(
-        f"set -m; sh -c 'echo $$ >> {pids}; exec sleep 60' >/dev/null 2>&1 & {_once(pids, 1)}"
-    )
+    child = f"{sys.executable} {in_a_group_of_its_own()} >> {pids} 2>/dev/null"
+    job = patient_crew.run(f"{child} & {_once(pids, 1)}")
     assert job.state == COMPLETED
     assert not any(map(lives, numbers_in(pids)))
 

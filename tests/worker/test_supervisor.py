@@ -18,6 +18,8 @@ from queuectl.clock import now_ms
 from queuectl.model import CANCELLED, COMPLETED, DEAD, FAILED, LOST, PENDING, PROCESSING
 from queuectl.worker.rescue import rescue_all
 from queuectl.worker.slots import SlotFile
+from queuectl.worker.supervisor import Plan
+from queuectl.worker.supervisor import Supervisor as SupervisorItself
 
 from .helpers import (
     Shop,
@@ -374,6 +376,20 @@ def test_a_worker_that_cannot_start_ends_the_start_with_its_reason(shop: Shop) -
         assert "no slot file can be kept" in supervisor.log
     finally:
         slots.unlink()
+
+
+def test_a_start_ends_only_when_none_of_its_workers_can_start(shop: Shop) -> None:
+    """What keeps one from starting may pass: a disk that is full for a moment."""
+    plan = Plan(shop.url, 2, 1, (), drain=False)
+    supervisor = SupervisorItself(plan, lambda _pids: None)
+    first, second = supervisor._children
+    supervisor._ended(first, 5 << 8)
+    assert not first.done
+    assert not second.done
+    supervisor._ended(second, 5 << 8)
+    assert first.done
+    assert second.done
+    assert supervisor._exit_code == 5
 
 
 def test_a_signal_while_workers_begin_stops_them_cleanly(shop: Shop) -> None:

@@ -7,7 +7,7 @@ import time
 from queuectl.clock import now_ms
 from queuectl.errors import WorkerGone
 from queuectl.records import Record
-from queuectl.worker.rescue import dead_workers, rescue_lost
+from queuectl.worker.rescue import Gone, dead_here, lost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,11 +20,12 @@ _PRUNED_AT_ONCE = 1000
 
 
 class News(Record):
-    """What a round saw. `dead` are (worker id, folder of its slot file)."""
+    """What a round saw. `folder` is where the slot files are."""
 
     changed: bool
     config: Config | None
-    dead: tuple[tuple[str, str], ...]
+    gone: tuple[Gone, ...]
+    folder: str
 
 
 class Lookout:
@@ -42,22 +43,21 @@ class Lookout:
         if not self._slot_file.in_place():
             raise WorkerGone("the slot file is gone: nobody could tell that we live")
         now = time.monotonic()
+        gone = dead_here(store)
         if now >= self._beat_at:
             if not store.leases:  # else a thread of its own does it: see `heart`
                 store.heartbeat(self._worker_id, now_ms())
             self._beat_at = now + self._config.lease_seconds / 6
-            rescue_lost(store)
+            gone += lost(store)
         retention = self._config.retention
         if retention is not None and now >= self._prune_at:
             pruned = store.prune(now_ms() - round(retention * 1000), _PRUNED_AT_ONCE)
             every = min(_PRUNE_EVERY, retention)
             self._prune_at = now + (0 if pruned == _PRUNED_AT_ONCE else every)
         changed, config = self._changes(store)
-        folder = store.slot_dir
-        dead = tuple((worker_id, folder) for worker_id in dead_workers(folder))
-        if not changed and not dead:
+        if not changed and not gone:
             return None
-        return News(changed, config, dead)
+        return News(changed, config, tuple(gone), store.slot_dir)
 
     def _changes(self, store: Store) -> tuple[bool, Config | None]:
         mark = store.change_mark()

@@ -24,7 +24,7 @@ from queuectl.worker.census import Census
 from queuectl.worker.faultpoints import reach
 from queuectl.worker.pace import WATCH_AFTER, Pace
 from queuectl.worker.rescue import Rescues
-from queuectl.worker.run import NEVER, Run, failed_start, is_shortage
+from queuectl.worker.run import NEVER, Run, failed_start
 from queuectl.worker.turns import Turns
 
 TYPE_CHECKING = False
@@ -218,7 +218,7 @@ class Loop:
             self._not_started(run, failed_start(error.exit_code, error.message))
             return
         except OSError as error:
-            if is_shortage(error):
+            if host.is_shortage(error):
                 self._try_later(run, error)
             else:
                 self._not_started(run, failed_start(None, str(error.strerror)))
@@ -284,7 +284,10 @@ class Loop:
         if len(children) == len(self._running) - len(exited):
             return set()
         orphans = set(children) - self._running.keys()
-        facts = [host.stat(pid) for pid in orphans]
+        try:
+            facts = [host.stat(pid) for pid in orphans]
+        except OSError:  # too short of something to look now: as if all had left somebody
+            return {run.pid for run, _status in exited}
         return {found[1] for found in facts if found is not None}
 
     def _over(self, run: Run) -> None:
@@ -383,7 +386,7 @@ class Loop:
             self._store.interval = news.config.worker_poll_interval
         if news.changed:
             self._turns.look_soon()
-        self._rescues.begin(news.dead)
+        self._rescues.begin(news.folder, news.gone)
 
     # -- stopping ----------------------------------------------------------------------
 

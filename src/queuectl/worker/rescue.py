@@ -11,25 +11,36 @@ import time
 
 from queuectl import host
 from queuectl.clock import now_ms
+from queuectl.records import Record
 from queuectl.store.slotlock import is_locked, try_lock
 from queuectl.worker import doorbell, slots
 from queuectl.worker.census import Census
 from queuectl.worker.faultpoints import reach
+from queuectl.worker.slots import Entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from queuectl.errors import QueuectlError
+    from queuectl.model import Worker
     from queuectl.store.base import Store
     from queuectl.worker.report import Report
-    from queuectl.worker.slots import Entry
     from queuectl.worker.storethread import StoreThread
 
 _LOOK_AGAIN = 0.02
 _AFTER_KILL = 2.0
-_CLEAR_LOOKS = 2
+_CLEAR_LOOKS = 3
 """One look over /proc can miss what is being started, or is just at its exec."""
+
+
+class Gone(Record):
+    """A worker that lives no more. `tokens` are claims whose processes may be alive on this
+    host; `has_file` tells whether its slot file is here, to be locked and read."""
+
+    worker_id: str
+    tokens: tuple[int, ...]
+    has_file: bool
 
 
 class Rescue:
@@ -38,19 +49,33 @@ class Rescue:
     `begin` returns None if the worker lives after all, or is being rescued by another.
     """
 
-    def __init__(self, folder: str, worker_id: str, store_uid: str, lock: int) -> None:
+    def __init__(
+        self,
+        folder: str,
+        worker_id: str,
+        store_uid: str,
+        *,
+        lock: int = -1,
+        tokens: Iterable[int] = (),
+    ) -> None:
+        """`tokens` are what to look for if there is no slot file, or it tells nothing."""
         self.worker_id = worker_id
         self._path = os.path.join(folder, worker_id)
         self._uid = store_uid
         self._lock = lock
         self._entries = slots.read_entries(self._path)
+        self._to_end = self._entries
+        if self._to_end is None:
+            self._to_end = [Entry(token, 0, 0, 0) for token in tokens]
         self._fence = slots.read_fence(self._path)
         self._kill_at: float | None = None
         self._give_up_at = 0.0
         self._clear_looks = 0
 
     @classmethod
-    def begin(cls, folder: str, worker_id: str, store_uid: str) -> Rescue | None:
+    def begin(
+        cls, folder: str, worker_id: str, store_uid: str, tokens: Iterable[int] = ()
+    ) -> Rescue | None:
         """Take the lock; hold it until `close`."""
         path = os.path.join(folder, worker_id)
         try:
@@ -62,12 +87,12 @@ class Rescue:
         if not os.path.exists(path):  # another rescuer was just done with it
             os.close(lock)
             return None
-        return cls(folder, worker_id, store_uid, lock)
+        return cls(folder, worker_id, store_uid, lock=lock, tokens=tokens)
 
     def step(self, grace: float) -> float | None:
         """Signal what is left: TERM, after `grace` seconds KILL. Seconds until the next
         step; None when nothing is left, or nothing helps."""
-        if not self._entries:
+        if not self._to_end:
             return None
         now = time.monotonic()
         if self._kill_at is None:
@@ -76,7 +101,11 @@ class Rescue:
             number = int(signal.SIGTERM)
         else:
             number = signal.SIGKILL if now >= self._kill_at else 0
-        self._clear_looks = 0 if self._signal(number) else self._clear_looks + 1
+        try:
+            found = self._signal(number)
+        except OSError:  # too short of something to see who lives: nobody is given up
+            return _LOOK_AGAIN
+        self._clear_looks = 0 if found else self._clear_looks + 1
         if self._clear_looks >= _CLEAR_LOOKS or now >= self._give_up_at:
             return None
         return _LOOK_AGAIN
@@ -85,7 +114,7 @@ class Rescue:
         """Signal every process of the worker's runs (0: none); whether there were any."""
         census = Census(self._uid)
         found = False
-        for entry in self._entries or ():
+        for entry in self._to_end or ():
             told: list[int] = []
             if entry.pid and _is_same_session(census, entry):
                 told = census.session(entry.pid)
@@ -116,16 +145,14 @@ class Rescue:
         if done:
             slots.remove(self._path)
             doorbell.take_down_for(self._uid, self.worker_id)
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
 
 
 def end_runs(path: str, store_uid: str, grace: float = 0.0) -> None:
     """End what the worker of this slot file runs: its own way out, or the supervisor's for
     one that is dead."""
-    try:
-        rescue = Rescue(*os.path.split(path), store_uid, lock=-1)
-    except FileNotFoundError:
-        return
+    rescue = Rescue(*os.path.split(path), store_uid)
     while (pause := rescue.step(grace)) is not None:
         time.sleep(pause)
 
@@ -146,15 +173,15 @@ class Rescues:
     def __bool__(self) -> bool:
         return bool(self._under_way)
 
-    def begin(self, dead: Iterable[tuple[str, str]]) -> None:
-        """Begin with the (worker id, folder of its slot file) that nobody else has begun."""
-        for worker_id, folder in dead:
-            if worker_id in self._under_way:
+    def begin(self, folder: str, gone: Iterable[Gone]) -> None:
+        """Begin with those that nobody else has begun; `folder` is that of the slot files."""
+        for worker in gone:
+            if worker.worker_id in self._under_way:
                 continue
-            rescue = Rescue.begin(folder, worker_id, self._uid)
+            rescue = _begin(folder, worker, self._uid)
             if rescue is not None:
-                self._report.line(f"worker {worker_id} died; taking back its jobs")
-                self._under_way[worker_id] = rescue
+                self._report.line(f"worker {worker.worker_id} died; taking back its jobs")
+                self._under_way[worker.worker_id] = rescue
                 self.due_at = 0.0
 
     def go_on(self, grace: float) -> bool:
@@ -195,6 +222,13 @@ def _is_same_session(census: Census, entry: Entry) -> bool:
     return all(start is None or start >= entry.earliest for start in starts)
 
 
+def _begin(folder: str, gone: Gone, store_uid: str) -> Rescue | None:
+    if gone.has_file:
+        return Rescue.begin(folder, gone.worker_id, store_uid, gone.tokens)
+    # Nobody can lock what is not there: several may do it, to the same end.
+    return Rescue(folder, gone.worker_id, store_uid, tokens=gone.tokens)
+
+
 def dead_workers(folder: str) -> list[str]:
     """The ids of workers whose slot file nobody holds."""
     try:
@@ -204,11 +238,36 @@ def dead_workers(folder: str) -> list[str]:
     return [name for name in names if "." not in name and not is_locked(folder, name)]
 
 
-def rescue_all(store: Store, grace: float) -> list[str]:
-    """Rescue every dead worker of this store on this host, waiting for its processes to end."""
-    settled: list[str] = []
+def dead_here(store: Store) -> list[Gone]:
+    """The workers whose slot file is here, and held by nobody."""
+    found = []
     for worker_id in dead_workers(store.slot_dir):
-        rescue = Rescue.begin(store.slot_dir, worker_id, store.uid)
+        path = os.path.join(store.slot_dir, worker_id)
+        tokens = () if slots.is_whole(path) else tuple(store.held(worker_id))
+        found.append(Gone(worker_id, tokens, has_file=True))
+    return found
+
+
+def lost(store: Store) -> list[Gone]:
+    """The workers that the store knows to be gone and that left no slot file here: another
+    host's, or another boot's, or one whose file somebody has removed."""
+    return [
+        Gone(worker.id, _tokens_here(store, worker), has_file=False)
+        for worker in store.lost_workers(now_ms())
+        if not os.path.exists(os.path.join(store.slot_dir, worker.id))
+    ]
+
+
+def _tokens_here(store: Store, worker: Worker) -> tuple[int, ...]:
+    return tuple(store.held(worker.id)) if host.is_here(worker) else ()
+
+
+def rescue_all(store: Store, grace: float) -> list[str]:
+    """Rescue every worker that is known to be gone, waiting for the end of what it ran here.
+    Returns the ids of the jobs that were settled."""
+    settled: list[str] = []
+    for gone in (*dead_here(store), *lost(store)):
+        rescue = _begin(store.slot_dir, gone, store.uid)
         if rescue is None:
             continue
         done = False
@@ -220,14 +279,4 @@ def rescue_all(store: Store, grace: float) -> list[str]:
         finally:
             rescue.close(done=done)
     slots.sweep(store.slot_dir)
-    return settled + rescue_lost(store)
-
-
-def rescue_lost(store: Store) -> list[str]:
-    """Take back the jobs of workers that the store knows to be gone and that left no slot
-    file here: another host's, or another boot's. Returns the ids of those settled."""
-    settled: list[str] = []
-    for worker in store.lost_workers(now_ms()):
-        if not os.path.exists(os.path.join(store.slot_dir, worker.id)):
-            settled += store.rescue(worker.id, None, now_ms())
     return settled

@@ -7,7 +7,6 @@ of it is left and its pipes are closed, or when KILL and a last wait did not hel
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import signal
@@ -41,7 +40,7 @@ _FLUSH_EVERY = 1.0
 _LOOK_AGAIN = 0.02
 _SEARCH_AFTER = 0.1
 _AFTER_KILL = 1.0
-_CLEAR_LOOKS = 2
+_CLEAR_LOOKS = 3
 """One look over /proc can miss what is being started, or is just at its exec."""
 _BUSY_READS = 4
 _PIPE = 1 << 16
@@ -332,11 +331,6 @@ def failed_start(exit_code: int | None, message: str) -> Outcome:
     now = now_ms()
     error = message if exit_code is None else f"exit {exit_code}: {message}"
     return Outcome(FAILED, now, now, 0.0, exit_code, None, error)
-
-
-def is_shortage(error: OSError) -> bool:
-    """Whether a start failed for want of memory, processes or descriptors: try later."""
-    return error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
 def _signal_name(number: int) -> str:

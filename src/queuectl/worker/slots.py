@@ -151,25 +151,36 @@ def read_entries(path: str) -> list[Entry] | None:
 
     None if nothing can be told from it: another boot or pid namespace, or no such file.
     """
-    with open(path, "rb") as file:
-        content = file.read()
-    if len(content) < _FIRST:
-        return None
-    magic, _pid, boot, namespace = _HEADER.unpack_from(content)
-    if magic != _MAGIC or not _is_here(boot, namespace):
+    content = _content(path)
+    if not content or not _is_here(content):
         return None
     body = content[_FIRST : len(content) - (len(content) - _FIRST) % _ENTRY.size]
     return [Entry.make(fields) for fields in _ENTRY.iter_unpack(body) if fields[0]]
 
 
+def is_whole(path: str) -> bool:
+    """Whether the file is there and is what a worker made of it, here or elsewhere."""
+    return bool(_content(path))
+
+
 def read_fence(path: str) -> int:
     """When what the file names must have ended, as `Watch.fence` has it."""
-    with open(path, "rb") as file:
-        content = file.read(_FIRST)
-    return int(_COUNT.unpack_from(content, _FENCE_AT)[0]) if len(content) == _FIRST else 0
+    content = _content(path)
+    return int(_COUNT.unpack_from(content, _FENCE_AT)[0]) if content else 0
 
 
-def _is_here(boot: bytes, namespace: bytes) -> bool:
+def _content(path: str) -> bytes:
+    """Nothing if there is no such file, or it was never a slot file, or no longer is."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except FileNotFoundError:
+        return b""
+    return content if len(content) >= _FIRST and content.startswith(_MAGIC) else b""
+
+
+def _is_here(content: bytes) -> bool:
+    _magic, _pid, boot, namespace = _HEADER.unpack_from(content)
     return (boot.rstrip(b"\0").decode(), namespace.rstrip(b"\0").decode()) == (
         host.boot_id(),
         host.pid_namespace(),
@@ -190,8 +201,9 @@ def sweep(folder: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Unlink a slot file; its folder too when it is empty."""
-    os.unlink(path)
+    """Unlink a slot file, if it is there; its folder too when it is empty."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
     try:
         os.rmdir(os.path.dirname(path))
     except OSError:

@@ -63,15 +63,7 @@ def stop(
 
 
 def _living(store: Store, all_hosts: bool) -> list[Worker]:
-    return [w for w in store.workers() if w.alive and (all_hosts or _is_here(w))]
-
-
-def _is_here(worker: Worker) -> bool:
-    return (worker.host, worker.boot_id, worker.pid_namespace) == (
-        host.host_name(),
-        host.boot_id(),
-        host.pid_namespace(),
-    )
+    return [w for w in store.workers() if w.alive and (all_hosts or host.is_here(w))]
 
 
 def _all_known(store: Store, worker_ids: tuple[str, ...], all_hosts: bool) -> None:

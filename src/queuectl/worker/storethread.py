@@ -10,7 +10,8 @@ import traceback
 from collections import deque
 from queue import Empty, SimpleQueue
 
-from queuectl.errors import QueuectlError
+from queuectl.errors import QueuectlError, StoreError
+from queuectl.host import is_shortage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,6 +117,11 @@ class StoreThread:
             result = work(store)
         except QueuectlError as error:
             self._post(done, None, error)
+            return
+        except OSError as error:
+            if not is_shortage(error):
+                raise
+            self._post(done, None, StoreError(f"this machine is short: {error.strerror}"))
             return
         if not (quiet and result is None):
             self._post(done, result, None)

@@ -66,6 +66,8 @@ class _Child:
         self.failures = 0
         self.start_at = 0.0
         self.done = False
+        self.refused = False
+        """Whether it ended with an error before it was ready."""
         self.watch: Watch | None = None
         self.turns = -1
         self.stale = 0
@@ -190,6 +192,7 @@ class Supervisor:
         child.ready_fd = -1
         if not child.ready:
             return
+        child.refused = False
         with suppress(FileNotFoundError):  # it has left already
             child.watch = Watch(self._slot_dir, child.worker_id)
         self._ready_pids[child.number] = child.pid
@@ -238,11 +241,11 @@ class Supervisor:
             child.done = True
             return
         child.failures += 1
-        if not self._announced and code > 0 and code not in _ANOTHER:
-            # It said why; another one would say the same.
+        child.refused = not self._announced and code > 0 and code not in _ANOTHER
+        if all(each.refused for each in self._children):
+            # They said why; others would say the same.
             self._exit_code = code
             self._stop()
-            child.done = True
             return
         if self._stops:
             child.done = True
