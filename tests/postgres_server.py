@@ -153,10 +153,17 @@ class PostgresServer:
 
     def require_password(self, role: str) -> None:
         """From now on this role needs its password over TCP."""
+        self._rule(f"host all {role} 127.0.0.1/32 scram-sha-256")
+
+    def admit(self, network: str) -> None:
+        """From now on everybody may come from there, too."""
+        self._rule(f"host all all {network} trust")
+
+    def _rule(self, rule: str) -> None:
         with open(f"{self.data}/pg_hba.conf", encoding="utf-8") as file:
             rules = file.read()
         with open(f"{self.data}/pg_hba.conf", "w", encoding="utf-8") as file:
-            file.write(f"host all {role} 127.0.0.1/32 scram-sha-256\n{rules}")
+            file.write(f"{rule}\n{rules}")
         self.run_sql("SELECT pg_reload_conf()")
 
     def _answers(self) -> bool:
