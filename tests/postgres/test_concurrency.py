@@ -242,6 +242,24 @@ def test_a_claim_passes_over_what_others_are_just_taking(
         assert ids(two.claim(9)) == ["j7", "j8", "j9", "j10"]
 
 
+def test_a_turn_that_finds_nothing_it_may_take_leaves_no_trace(
+    store: PostgresStore, open_store: Open
+) -> None:
+    """Else every worker's look would be news to every other one."""
+    store.set_queue("default", limit=1)
+    add(store, "a", "b")
+    add(store, "later", now=T0, run_at=T0 + 1000)
+    other = open_store()
+    with living_worker(store) as one, living_worker(other, queues=("none",)) as two:
+        one.claim_one()
+        store._fold()
+        mark = other.change_mark()
+        for _ in range(200):  # what is done by chance is not done either
+            assert one.claim(4, ahead=4) == []
+            assert two.claim(4) == []
+        assert other.change_mark() == mark
+
+
 def test_the_server_is_never_left_with_an_open_transaction(
     store: PostgresStore, run_sql: Sql, server: PostgresServer
 ) -> None:

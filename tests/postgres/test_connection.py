@@ -223,6 +223,26 @@ def test_an_accepted_job_is_on_disk_even_where_the_server_says_so_early_by_defau
     assert shown == [("on",)]
 
 
+def test_what_is_set_holds_for_all_transactions_of_a_direct_connection(
+    open_store: Open, run_sql: Sql
+) -> None:
+    store = open_store(wait_seconds=20)
+    show = "SELECT current_setting('lock_timeout'), current_setting('enable_seqscan')"
+    with pytest.raises(StoreError), store._db.write():  # it takes its settings with it
+        store._db.execute("SELECT 1 / 0").fetchall()
+    for begin in (store._db.write, store._db.read, store._db.write_in_bulk, store._db.write):
+        with begin():
+            assert store._db.execute(show).fetchall() == [("16s", "off")]
+    run_sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    with pytest.raises(StoreError):
+        store.stats()
+    with store._db.read():
+        assert store._db.execute(show).fetchall() == [("16s", "off")]
+
+
 def test_a_stricter_default_of_the_server_stays(
     open_store: Open, database: str, run_sql: Sql
 ) -> None:

@@ -70,6 +70,8 @@ class Connection(psycopg.Connection["tuple[Any, ...]"]):
     """
 
     deadline = float("inf")
+    gathers = False
+    """Whether what is executed now only joins what travels together."""
 
     def wait(
         self,
@@ -78,9 +80,11 @@ class Connection(psycopg.Connection["tuple[Any, ...]"]):
         timeout: float | None = None,
     ) -> Any:
         end = self.deadline if timeout is None else time.monotonic() + timeout
-        poll = select.poll()
         try:
             wanted = next(gen)
+            while self.gathers:  # what the socket does not take waits in memory
+                wanted = gen.send(_WRITABLE)
+            poll = select.poll()
             socket = self.pgconn.socket
             while True:
                 poll.register(socket, _EVENTS[wanted])
@@ -133,6 +137,8 @@ class Database:
         self._connection: Connection | None = None
         self.session = 0
         self.is_direct = False
+        self._is_set = False
+        self._gathers = False
         self.uid = ""
         with self._clear_errors():
             self._connect()
@@ -153,6 +159,7 @@ class Database:
             connection.close()
             raise
         self._connection = connection
+        self._is_set = False
         self.session = secrets.randbits(62)
         return connection
 
@@ -215,31 +222,44 @@ class Database:
     def write(self) -> Iterator[None]:
         """A transaction whose statements travel together: `execute` only queues, and each
         fetch is one round trip for all that was queued before it."""
-        with self._transaction() as connection, connection.pipeline():
-            self._begin(connection, _WRITE)
+        with self._transaction(), self._together():
+            self._begin(_WRITE)
             yield
-            connection.execute("COMMIT")
+            self.execute("COMMIT")
+        self._is_set = self.is_direct
 
     @contextmanager
     def read(self) -> Iterator[None]:
         """The same, seeing one state of the store throughout."""
-        with self._transaction() as connection, connection.pipeline():
-            self._begin(connection, _READ)
+        with self._transaction(), self._together():
+            self._begin(_READ)
             yield
-            connection.execute("COMMIT")
+            self.execute("COMMIT")
+        self._is_set = self.is_direct
 
     @contextmanager
     def write_in_bulk(self) -> Iterator[None]:
         """A transaction for COPY, which can't travel with others. The deadline is for
         each statement, not for the whole."""
-        with self._transaction() as connection:
-            self._begin(connection, _WRITE)
+        with self._transaction():
+            self._begin(_WRITE)
             yield
-            connection.execute("COMMIT")
+            self.execute("COMMIT")
 
-    def _begin(self, connection: Connection, begin: str) -> None:
-        connection.execute(begin)
-        connection.execute(sql("begin"), self._timeouts)
+    def _begin(self, begin: str) -> None:
+        self.execute(begin)
+        if not self._is_set:  # a connection of our own keeps what one transaction has set
+            self.execute(sql("begin"), (*self._timeouts, not self.is_direct))
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        connection: Any = self._connection
+        self._gathers = True
+        try:
+            with connection.pipeline():
+                yield
+        finally:
+            self._gathers = False
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -274,7 +294,11 @@ class Database:
     def execute(self, statement: str, values: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
         """Within a transaction of this database."""
         connection: Any = self._connection
-        cursor: psycopg.Cursor[Any] = connection.execute(statement, values)
+        connection.gathers = self._gathers
+        try:
+            cursor: psycopg.Cursor[Any] = connection.execute(statement, values)
+        finally:
+            connection.gathers = False
         return cursor
 
     def copy(self, statement: str, rows: Iterator[tuple[Any, ...]]) -> None:

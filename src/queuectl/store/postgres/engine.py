@@ -44,7 +44,7 @@ class _Look:
     def __init__(self, worker_id: str, rows: list[Any]) -> None:
         if not rows or not rows[0][0]:
             raise WorkerGone(f"worker {worker_id} was rescued, or its lease has ended")
-        _, self.stop, self.cancels, self.next_due, self.claimable, self.drained = rows[0]
+        _, self.stop, self.cancels, self.next_due, self.drained = rows[0]
 
     def answer(self, claims: list[Claim], refused: Sequence[int] = ()) -> Turn:
         drained = not claims and self.drained
@@ -88,6 +88,7 @@ class Engine(Shared):
     @again_after_conflicts
     def unregister(self, worker_id: str) -> None:
         with self._db.write():
+            self._db.execute(sql("lock_turns"), (worker_id,))
             self._db.execute(sql("lock_worker"), (worker_id,))
             held = self._db.execute(sql("held"), (worker_id,)).fetchall()
             if held:
@@ -102,10 +103,9 @@ class Engine(Shared):
         want: Want,
         now: int,
     ) -> Turn:
-        if not finishes and not output:
+        if not (finishes or output or want.free or want.ahead):
             look = self._look(worker_id)
-            due = look.next_due is not None and look.next_due <= now
-            if not due and not (want.free + want.ahead and look.claimable):
+            if look.next_due is None or look.next_due > now:
                 return look.answer([])
         turn, contended = self._take_turn(worker_id, finishes, output, want, 4, now)
         claims = list(turn.claims)
@@ -117,7 +117,8 @@ class Engine(Shared):
             rest = Want(max(0, want.free - len(claims)), want.ahead)
             turn, contended = self._take_turn(worker_id, [], [], rest, candidates, now)
             claims += turn.claims
-        self._fold_by_chance()
+        if finishes or claims:
+            self._fold_by_chance()
         return turn.replace(claims=claims, refused=refused)
 
     def _look(self, worker_id: str) -> _Look:
@@ -244,6 +245,7 @@ class Engine(Shared):
         # A turn whose reply was lost may be under way yet: it is waited for, and one that
         # has not begun will find another session.
         with self._db.write():
+            self._db.execute(sql("lock_turns"), (worker_id,))
             self._db.execute(sql("lock_worker"), (worker_id,))
             self._db.execute(sql("adopt_worker"), (worker_id, self._db.session))
             rows = self._db.execute(sql("held"), (worker_id,))
@@ -302,6 +304,7 @@ class Engine(Shared):
 
     def _is_gone(self, worker_id: str) -> bool:
         """Look again, now that neither a heartbeat nor a turn can come in between."""
+        self._db.execute(sql("lock_turns"), (worker_id,))
         rows = self._db.execute(sql("lock_worker"), (worker_id,)).fetchall()
         if not rows:
             return False

@@ -233,16 +233,18 @@ CREATE TRIGGER count_gone AFTER DELETE ON queuectl.jobs
     REFERENCING OLD TABLE AS old_jobs
     FOR EACH STATEMENT EXECUTE FUNCTION queuectl.count_jobs();
 
--- The door to a worker's turn. The row stays locked against rescue, not against
--- heartbeats, until the turn commits. `caller` is the connection: of a worker that lost its
--- connection and came back on another, a turn sent over the old one may still be on its
--- way, and must not claim what nobody would know of.
+-- The door to a worker's turn. Until the turn commits it holds back a rescue (lock_turns),
+-- not heartbeats, and without a write: a turn that finds nothing leaves no trace. `caller`
+-- is the connection: of a worker that lost its connection and came back on another, a turn
+-- sent over the old one may still be on its way, and must not claim what nobody would know
+-- of.
 CREATE FUNCTION queuectl.enter_turn(worker text, caller bigint) RETURNS double precision
 LANGUAGE plpgsql AS $$
 DECLARE
     row queuectl.workers;
 BEGIN
-    SELECT * INTO row FROM queuectl.workers WHERE id = worker FOR KEY SHARE;
+    PERFORM pg_advisory_xact_lock_shared(7816545, hashtext(worker));
+    SELECT * INTO row FROM queuectl.workers WHERE id = worker;
     IF NOT FOUND OR row.lease_until <= clock_timestamp() THEN
         RAISE EXCEPTION 'worker % is gone', worker USING ERRCODE = 'QC001';
     ELSIF row.session <> caller THEN

@@ -1,16 +1,17 @@
--- Everything for this transaction only: behind PgBouncer the next one may have another
--- server process. $1 bounds each statement, $2 each wait for a lock, $3 the pauses between
--- statements, so that a client that is stuck or cut off holds its locks no longer. An answer means "on disk" even where
--- the server's default is to say so early; a stricter default stays. The planner is kept
--- from whole-table plans that it may prefer while its statistics are old.
-SELECT set_config('statement_timeout', $1, true),
-    set_config('lock_timeout', $2, true),
-    set_config('idle_in_transaction_session_timeout', $3, true),
+-- $4 true: everything for this transaction only, for behind PgBouncer the next one may have
+-- another server process. $1 bounds each statement, $2 each wait for a lock, $3 the pauses between
+-- statements, so that a client that is stuck or cut off holds its locks no longer. An answer
+-- means "on disk" even where the server's default is to say so early; a stricter default
+-- stays. The planner is kept from whole-table plans that it may prefer while its statistics
+-- are old.
+SELECT set_config('statement_timeout', $1, $4),
+    set_config('lock_timeout', $2, $4),
+    set_config('idle_in_transaction_session_timeout', $3, $4),
     set_config('synchronous_commit',
         CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
-        ELSE current_setting('synchronous_commit') END, true),
-    set_config('enable_seqscan', 'off', true),
-    set_config('enable_bitmapscan', 'off', true),
-    set_config('enable_hashjoin', 'off', true),
-    set_config('enable_mergejoin', 'off', true),
-    set_config('jit', 'off', true)
+        ELSE current_setting('synchronous_commit') END, $4),
+    set_config('enable_seqscan', 'off', $4),
+    set_config('enable_bitmapscan', 'off', $4),
+    set_config('enable_hashjoin', 'off', $4),
+    set_config('enable_mergejoin', 'off', $4),
+    set_config('jit', 'off', $4)

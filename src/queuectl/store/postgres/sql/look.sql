@@ -1,13 +1,12 @@
 -- How things stand for a worker: what is asked of it, and whether there is anything to do.
--- $1 worker. `claimable` heeds limits; `drained` looks at counts only where nothing is due.
+-- $1 worker. `drained` looks at counts only where nothing is due.
 WITH open AS MATERIALIZED (
-    SELECT q.number, q.max_running
+    SELECT q.number
     FROM queuectl.workers w
         JOIN queuectl.queues q ON w.queues = '{}' OR q.name = ANY (w.queues)
     WHERE w.id = $1 AND NOT q.paused
 ), waiting AS MATERIALIZED (
-    SELECT open.number, open.max_running
-    FROM open CROSS JOIN LATERAL (
+    SELECT FROM open CROSS JOIN LATERAL (
         SELECT FROM queuectl.jobs j WHERE j.ready AND j.queue = open.number LIMIT 1
     ) first
 )
@@ -15,13 +14,6 @@ SELECT w.lease_until > clock_timestamp() AS lives,
     w.stop_seconds,
     ARRAY(SELECT j.token FROM queuectl.jobs j WHERE j.worker_id = $1 AND j.cancel) AS cancels,
     (SELECT j.due_at FROM queuectl.jobs j WHERE NOT j.ready ORDER BY j.due_at LIMIT 1),
-    EXISTS (
-        SELECT FROM waiting
-        WHERE CASE WHEN max_running IS NULL THEN true ELSE max_running > (
-            SELECT count(*) FROM queuectl.jobs r
-            WHERE r.state = 'processing' AND r.queue = waiting.number
-        ) END
-    ) AS claimable,
     CASE WHEN EXISTS (SELECT FROM waiting) THEN false ELSE NOT EXISTS (
         SELECT FROM (
             SELECT queue, state, n FROM queuectl.counts
