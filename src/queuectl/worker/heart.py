@@ -63,7 +63,12 @@ class Heart:
     @property
     def is_over(self) -> bool:
         """Whether the fence has fallen: the worker's jobs must end at once."""
-        return boot_ns() >= self._fence
+        return self.seconds_left <= 0
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the fence falls."""
+        return (self._fence - boot_ns()) / 1e9
 
     def _renewed(self, began: int) -> None:
         self._set_fence(began + round((self._lease - self._margin) * 1e9))

@@ -163,10 +163,15 @@ class Loop:
             self._rescues.due_at,
             self._turns.due_at(now, stopping=self._stopping),
             self._pace.give_back_at if self._backlog else NEVER,
-            now + (self._settings.turn_every if self._heart is None else _FENCE_LOOK),
+            now + self._look_at_fence(),
             self._young[0].started + WATCH_AFTER if self._young else NEVER,
         )
         return max(0.0, until - now)
+
+    def _look_at_fence(self) -> float:
+        if self._heart is None:
+            return self._settings.turn_every
+        return min(_FENCE_LOOK, self._heart.seconds_left)
 
     def _keep_time(self) -> None:
         now = time.monotonic()
