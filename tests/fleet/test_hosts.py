@@ -65,14 +65,17 @@ def test_what_a_host_ran_that_stands_still_or_is_gone_runs_elsewhere_after_the_l
 
 def test_the_grace_of_what_a_dead_worker_left_ends_with_its_lease() -> None:
     with Fleet(kill_grace="60") as fleet:
-        for name in ("a", "other"):
-            fleet.start_tree(1, 1, host=fleet.host(name))
-            if name == "a":
-                assert until(lambda: fleet.serves("a"))
-                fleet.enqueue([Spec("deaf", "deaf 60")])
-                assert until(lambda: fleet.starts("deaf") == 1)
+        spec = Spec("deaf", "deaf 60")
+        fleet.start_tree(1, 1, host=fleet.host("a"))
+        assert until(lambda: fleet.serves("a"))
+        fleet.enqueue([spec])
+        assert until(lambda: fleet.starts("deaf") == 1)
         (worker,) = fleet.workers("a")
-        fleet.signal(signal.SIGKILL, [worker.pid])
+        # Another start of the host takes it over; nobody of its own is left to end it.
+        fleet.start_tree(1, 1, host=fleet.hosts["a"])
+        fleet.start_tree(1, 1, host=fleet.host("other"))
+        assert until(lambda: fleet.serves("other") and len(fleet.workers("a")) == 2)
+        fleet.signal(signal.SIGKILL, [worker.supervisor_pid, worker.pid])
         left = [3.0]
 
         def ended() -> bool:
@@ -83,7 +86,7 @@ def test_the_grace_of_what_a_dead_worker_left_ends_with_its_lease() -> None:
         assert left[-2] > 0
         assert until(lambda: fleet.job("deaf").state == "completed")
         assert fleet.outcomes("deaf") == ["lost", "completed"]
-        assert check(fleet, [Spec("deaf", "deaf 60")]) == []
+        assert check(fleet, [spec]) == []
 
 
 def test_a_worker_hears_of_jobs_from_other_hosts_and_again_after_it_was_cut_off() -> None:
