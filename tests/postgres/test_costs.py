@@ -24,7 +24,8 @@ ALTER TABLE queuectl.jobs DISABLE TRIGGER USER;
 INSERT INTO queuectl.jobs (seq, queue, priority, state, ready, due_at, max_retries,
     backoff_base, backoff_max, backoff_jitter, timeout_seconds, created_at, updated_at,
     finished_at, attempts, runs)
-SELECT nextval('queuectl.seqs'), 1 + n % 2, 1 + n % 10, kind.state, kind.ready,
+SELECT nextval('queuectl.seqs'), CASE WHEN kind.ready THEN 2 ELSE 1 + n % 2 END, 1 + n % 10,
+    kind.state, kind.ready,
     CASE WHEN NOT kind.ready THEN {later} + n END, 3, 2, 3600, 0, 300, {t0}, {t0},
     CASE WHEN kind.ready IS NULL THEN {t0} - n END, 0, 1
 FROM (VALUES ('completed', NULL::boolean, {finished}), ('pending', false, {scheduled}),
@@ -57,7 +58,6 @@ def full_store(
             paused=FINISHED // 100,
         )
         server.run_sql(script, name)
-        server.run_sql("UPDATE queuectl.jobs SET queue = 2 WHERE ready", name)
         yield store
     server.drop_database(name)
 
