@@ -20,7 +20,7 @@ from queuectl.model import PROCESSING
 
 from .fleet import Fleet, figures
 
-OUTAGE = float(os.environ.get("FLEET_OUTAGE", "8"))
+OUTAGE = float(os.environ.get("FLEET_OUTAGE", "6"))
 """Seconds that the server is gone, longer than any call is tried again."""
 
 
