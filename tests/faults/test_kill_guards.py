@@ -31,18 +31,49 @@ class Hydra:
         return True
 
 
-def test_whatever_appears_after_the_kill_is_killed_too() -> None:
+class Shy(Hydra):
+    """A census that finds somebody now and then."""
+
+    def __init__(self, *finds: bool) -> None:
+        super().__init__()
+        self.finds = iter(finds)
+
+    def signal_session(self, _leader: int, number: int, _told: object = ()) -> bool:
+        super().signal_session(_leader, number, _told)
+        return next(self.finds)
+
+
+def exited_run(grace: float = 0.0) -> Run:
+    """A run whose process is gone, and not all it started."""
     claim = Claim(
         1, 1, "j1", 1, 0, RetryPolicy(3, 2, 3600, 0), "true", "default",
         0, "/", False, {}, {}, "a@b",
     )  # fmt: skip
-    run = Run(claim, 0, 1024, 0.0, DefaultSelector())
-    hydra = Hydra()
+    run = Run(claim, 0, 1024, grace, DefaultSelector())
     run.exited(0, left=True)
+    return run
+
+
+def tick(run: Run, at: float, census: Hydra) -> bool:
+    return run.tick(at, lambda: census)  # type: ignore[arg-type,return-value]
+
+
+def test_whatever_appears_after_the_kill_is_killed_too() -> None:
+    run = exited_run()
+    hydra = Hydra()
     now = time.monotonic()
-    assert not run.tick(now + 0.01, lambda: hydra)  # type: ignore[arg-type,return-value]
+    assert not tick(run, now + 0.01, hydra)
     assert signal.SIGKILL in hydra.sent
     hydra.sent.clear()
-    assert not run.tick(now + 0.05, lambda: hydra)  # type: ignore[arg-type,return-value]
+    assert not tick(run, now + 0.05, hydra)
     assert set(hydra.sent) == {signal.SIGKILL}
-    assert run.tick(now + 60, lambda: hydra), "at some time it is given up"  # type: ignore[arg-type,return-value]
+    assert tick(run, now + 60, hydra), "at some time it is given up"
+
+
+def test_one_look_that_finds_nobody_does_not_end_a_run() -> None:
+    run = exited_run(grace=60)
+    shy = Shy(True, False, False, True, False, False, False)
+    now = time.monotonic()
+    for look in range(6):
+        assert not tick(run, now + look / 50, shy)
+    assert tick(run, now + 0.2, shy)

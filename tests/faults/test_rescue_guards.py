@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -140,6 +141,26 @@ def test_one_look_that_finds_nobody_is_not_enough(
         assert rescue.step(10) is not None
     assert rescue.step(10) is None
     assert not list(looks)
+    rescue.close(done=True)
+
+
+def test_who_cannot_be_looked_at_is_not_given_up(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from queuectl.worker import rescue as module
+
+    def short_of_descriptors(_uid: str) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(module, "Census", short_of_descriptors)
+    monkeypatch.setattr(module, "_AFTER_KILL", -1.0)
+    _left_by(folder, "dead")
+    rescue = Rescue.begin(folder, "dead", UID)
+    assert rescue is not None
+    for _ in range(5):
+        assert rescue.step(0) is not None
+    monkeypatch.undo()
+    assert rescue.step(0) is None
     rescue.close(done=True)
 
 

@@ -1,0 +1,10 @@
+"""Guards that are taken out one at a time (`make mutants`): some test must notice each."""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+from .postgres import POSTGRES
+from .sqlite import SQLITE
+from .worker import ENGINE
+
+MUTANTS: list[Mutant] = [*SQLITE, *ENGINE, *POSTGRES]

@@ -1,0 +1,195 @@
+"""The guards of the PostgreSQL store, and of a fleet of hosts on it."""
+
+from __future__ import annotations
+
+from .mutant import WORKER, Mutant
+
+_FINISH = "tests/store/test_finish.py -k postgres"
+_OUTPUT = "tests/store/test_output.py -k postgres"
+_FLEET = "tests/fleet/"
+_PG = "src/queuectl/store/postgres/"
+_PGSQL = "src/queuectl/store/postgres/sql/"
+_LEASES = "tests/postgres/test_leases.py"
+
+POSTGRES = [
+    # tokens and states
+    Mutant(
+        "PostgreSQL: a finish needs no token",
+        _PGSQL + "finish.sql",
+        "AND j.token = e.token AND j.state",
+        "AND j.state",
+        _FINISH,
+    ),
+    Mutant(
+        "PostgreSQL: a finish needs no state",
+        _PGSQL + "finish.sql",
+        "AND j.token = e.token AND j.state = 'processing'",
+        "AND j.token = e.token",
+        _FINISH,
+    ),
+    Mutant(
+        "PostgreSQL: a repeated finish may have another end",
+        _PGSQL + "refused.sql",
+        " AND a.outcome = e.outcome AND a.finished_at = e.finished_at",
+        "",
+        _FINISH,
+    ),
+    Mutant(
+        "PostgreSQL: output needs no worker and no state",
+        _PGSQL + "put_output.sql",
+        "WHERE worker_id = $1 AND state = 'processing'",
+        "WHERE worker_id IS NOT NULL OR $1 = ''",
+        _OUTPUT,
+    ),
+    Mutant(
+        "PostgreSQL: held needs no state",
+        _PGSQL + "held.sql",
+        " AND state = 'processing'",
+        "",
+        f"{_FINISH}; tests/store/test_workers.py -k postgres",
+    ),
+    Mutant(
+        "PostgreSQL: a release needs no token",
+        _PGSQL + "give_back.sql",
+        "AND j.token = ANY ($2::bigint[])",
+        "AND $2::bigint[] IS NOT NULL",
+        _FINISH,
+    ),
+    Mutant(
+        "PostgreSQL: what others are taking is not passed over",
+        _PGSQL + "claim.sql",
+        "    FOR UPDATE SKIP LOCKED\n",
+        "",
+        "tests/postgres/test_concurrency.py",
+    ),
+    Mutant(
+        "PostgreSQL: jobs with one try are claimed ahead",
+        _PGSQL + "claim.sql",
+        "WHERE stop IS NULL OR place < stop",
+        "WHERE stop IS NULL OR true",
+        "tests/store/test_claim.py -k postgres",
+    ),
+    Mutant(
+        "PostgreSQL: a running job can be deleted",
+        _PG + "verbs.py",
+        "gone = [seq for seq, state in states.items() if state != PROCESSING]",
+        "gone = list(states)",
+        "tests/store/test_retry_delete_prune.py -k postgres",
+    ),
+    Mutant(
+        "PostgreSQL: a running job can be revived",
+        _PG + "verbs.py",
+        "refused = state == PROCESSING or (state == COMPLETED and not again)",
+        "refused = state == COMPLETED and not again",
+        "tests/store/test_retry_delete_prune.py -k postgres",
+    ),
+    # leases and rescue
+    Mutant(
+        "PostgreSQL: a lease that has ended can be renewed",
+        _PGSQL + "heartbeat.sql",
+        " AND lease_until > clock_timestamp()",
+        "",
+        _LEASES,
+    ),
+    Mutant(
+        "PostgreSQL: a worker whose lease has ended may turn",
+        _PG + "migrations/001_first.sql",
+        "IF NOT FOUND OR row.lease_until <= clock_timestamp() THEN",
+        "IF NOT FOUND THEN",
+        _LEASES,
+    ),
+    Mutant(
+        "PostgreSQL: rescue does not look again",
+        _PG + "engine.py",
+        "if not ended and not is_dead_here(",
+        "if False and not is_dead_here(",
+        _LEASES,
+    ),
+    Mutant(
+        "PostgreSQL: rescue does not wait for a turn that is under way",
+        _PGSQL + "lock_turns.sql",
+        "pg_advisory_xact_lock(7816545, hashtext($1))",
+        "hashtext($1)",
+        f"{_LEASES} -k 'under_way or lost'",
+    ),
+    Mutant(
+        "PostgreSQL: rescue does not lock out heartbeats",
+        _PGSQL + "lock_worker.sql",
+        "\nFOR UPDATE",
+        "",
+        f"{_LEASES} -k heartbeat",
+    ),
+    Mutant(
+        "PostgreSQL: a turn may come over a connection that was given up",
+        _PG + "migrations/001_first.sql",
+        "ELSIF row.session <> caller THEN",
+        "ELSIF false THEN",
+        _LEASES,
+    ),
+    Mutant(
+        "PostgreSQL: rescue charges nobody",
+        _PG + "engine.py",
+        "if token in never_started:",
+        "if True:",
+        "tests/store/test_rescue.py -k postgres",
+    ),
+    Mutant(
+        "PostgreSQL: rescue does not forget the worker",
+        _PG + "engine.py",
+        "            self._finish(worker_id, finishes, now)\n"
+        '            self._db.execute(sql("delete_worker"), (worker_id,))\n',
+        "            self._finish(worker_id, finishes, now)\n",
+        "tests/store/test_rescue.py -k postgres",
+    ),
+    # what is on the disk
+    Mutant(
+        "PostgreSQL: commits are not synced where the server says so by default",
+        _PGSQL + "begin.sql",
+        "WHEN 'off' THEN 'on'",
+        "WHEN 'off' THEN 'off'",
+        "tests/postgres/test_connection.py -k on_disk",
+    ),
+    Mutant(
+        "PostgreSQL: a stricter default of the server is lowered",
+        _PGSQL + "begin.sql",
+        "ELSE current_setting('synchronous_commit') END",
+        "ELSE 'on' END",
+        "tests/postgres/test_connection.py -k stricter",
+    ),
+    # a fleet
+    Mutant(
+        "nobody keeps the fences of dead workers",
+        WORKER + "supervisor.py",
+        "            self._keep_fences()\n",
+        "",
+        f"{_FLEET}test_cut_off.py",
+    ),
+    Mutant(
+        "the fence falls with the lease",
+        WORKER + "heart.py",
+        "self._margin = min(lease / 2, max(_LEAST_MARGIN, lease / 10))",
+        "self._margin = 0.0",
+        f"{_FLEET}test_cut_off.py",
+    ),
+    Mutant(
+        "a worker's heart waits long on a dead connection",
+        WORKER + "heart.py",
+        "open_store(self._store_url, wait)",
+        "open_store(self._store_url)",
+        f"{_FLEET}test_trouble.py -k dead",
+    ),
+    Mutant(
+        "a rescue's grace outlives the lease",
+        WORKER + "rescue.py",
+        "min(grace, self._seconds_left())",
+        "grace",
+        f"{_FLEET}test_hosts.py -k grace",
+    ),
+    Mutant(
+        "a worker of another home is dead with its process",
+        "src/queuectl/store/postgres/proof.py",
+        "    if not folder or folder != folder_mark(slot_dir):\n        return False\n",
+        "",
+        f"{_FLEET}test_cut_off.py tests/postgres/test_leases.py",
+    ),
+]
