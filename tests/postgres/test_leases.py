@@ -219,6 +219,36 @@ def test_a_heartbeat_and_a_rescue_cannot_both_win(
     assert isinstance(outcome[0], WorkerGone)
 
 
+def test_a_rescue_waits_for_a_heartbeat_that_is_under_way_and_heeds_it(
+    store: PostgresStore,
+    far_worker: LivingWorker,
+    run_sql: Sql,
+    server: PostgresServer,
+    database: str,
+) -> None:
+    add(store, "a")
+    claim = far_worker.claim_one()
+    answer: list[object] = []
+
+    def rescue() -> None:
+        try:
+            answer.append(store.rescue("far", None, T0))
+        except Refused as refusal:
+            answer.append(refusal)
+
+    end_lease(run_sql)  # which is what others see of it until the commit
+    renew = "UPDATE queuectl.workers SET lease_until = clock_timestamp() + interval '100 s'"
+    with psycopg.connect(server.url(database)) as beating:
+        beating.execute(renew)  # in time, but its commit is slow
+        rescuing = threading.Thread(target=rescue)
+        rescuing.start()
+        _wait_until_somebody_waits(run_sql)
+        beating.commit()
+    rescuing.join(20)
+    assert isinstance(answer[0], Refused)
+    assert far_worker.held() == {claim.token: claim.seq}
+
+
 # -- after a call of unknown outcome -----------------------------------------------------
 
 

@@ -214,6 +214,18 @@ def test_a_running_job_is_not_deleted(store: Store, worker: LivingWorker) -> Non
     worker.finish(claim)
 
 
+def test_jobs_that_wait_for_one_that_runs_and_is_not_deleted_go_on_waiting(
+    store: Store, worker: LivingWorker
+) -> None:
+    add(store, "a")
+    add(store, "b", after=("a",))
+    claim = worker.claim_one()
+    store.delete(["a"], T0)
+    assert states(store) == {"a": PROCESSING, "b": PENDING}
+    worker.finish(claim)
+    assert ids(worker.claim()) == ["b"]
+
+
 def test_jobs_that_wait_for_a_deleted_one_are_cancelled(store: Store) -> None:
     add(store, "a")
     add(store, "b", after=("a",))
