@@ -16,6 +16,7 @@ case $1 in
     quick) end 0 ;;
     nap) sleep "$2"; end 0 ;;
     first) if [ "$QUEUECTL_ATTEMPT" = 1 ]; then sleep "$2"; fi; end 0 ;;
+    gate) while [ ! -e "$ARENA/gate" ]; do sleep 0.05; done; end 0 ;;
     deaf) trap '' TERM; if [ "$QUEUECTL_ATTEMPT" = 1 ]; then sleep "$2"; fi; end 0 ;;
     fail) end "$2" ;;
     flaky) if [ "$QUEUECTL_ATTEMPT" -le "$2" ]; then end 1; fi; end 0 ;;

@@ -15,7 +15,7 @@ import pytest
 from faults.arena import until
 from faults.checker import check, check_nothing_left, check_now
 from faults.jobs import Spec
-from postgres_server import PostgresServer
+from postgres_server import PostgresServer, shared_server
 from queuectl.model import PROCESSING
 
 from .fleet import Fleet, figures
@@ -27,6 +27,7 @@ OUTAGE = float(os.environ.get("FLEET_OUTAGE", "6"))
 @pytest.fixture
 def own_server() -> Iterator[PostgresServer]:
     """One that can be stopped."""
+    shared_server()  # skips where there is none
     server = PostgresServer()
     yield server
     server.remove()

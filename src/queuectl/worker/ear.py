@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from random import random
 from select import POLLIN, poll
 
 from queuectl.errors import StoreError
@@ -47,7 +48,7 @@ class Ear:
             if listener is None:  # nothing comes through a pooler: the poll must do
                 return
             self._listen(listener, uid)
-            self._stop.wait(_TRY_AGAIN)
+            self._stop.wait(random())  # a server that restarts lost all of its workers
 
     def _listen(self, listener: Listener, uid: str) -> None:
         ring(uid)  # for what was called while nobody listened
