@@ -252,12 +252,16 @@ class Arena:
         """Take leave of children that have ended."""
         self._children = [child for child in self._children if child.poll() is None]
 
+    def _kill_all(self) -> bool:
+        """Whether nobody was left to be killed."""
+        pids = [process.pid for process in self.processes()]
+        self.signal(signal.SIGKILL, pids)
+        self.reap()
+        return not pids
+
     def reboot(self) -> None:
         """What a reboot does: everything ends, and the kernel has another boot id."""
-        while pids := [process.pid for process in self.processes()]:
-            self.signal(signal.SIGKILL, pids)
-            self.reap()
-            time.sleep(0.005)
+        assert until(self._kill_all), self.processes()
         names = os.listdir(self.slot_dir) if os.path.isdir(self.slot_dir) else []
         for name in [name for name in names if "." not in name]:
             with open(os.path.join(self.slot_dir, name), "r+b") as file:
@@ -372,10 +376,7 @@ class Arena:
 
     def close(self) -> None:
         """Whatever is left goes."""
-        while pids := [process.pid for process in self.processes()]:
-            self.signal(signal.SIGKILL, pids)
-            self.reap()
-            time.sleep(0.01)
+        assert until(self._kill_all), self.processes()
         for child in self._children:
             child.wait()
             if child.stdin:
