@@ -114,6 +114,12 @@ class StoreError(QueuectlError):
 
 
 class StoreTooNew(StoreError):
-    """The store was written by a newer queuectl that this one may not touch."""
+    """The store was changed by a newer queuectl so that this one may not use it any more."""
 
     code = "store_too_new"
+
+    def __init__(self, where: str, version: object) -> None:
+        super().__init__(
+            f"{where} belongs to a newer queuectl (store version {version})",
+            "upgrade queuectl on this machine",
+        )

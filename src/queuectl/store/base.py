@@ -169,7 +169,9 @@ class Store(Intake):
         `max_retries` is 1 or less. Jobs whose time has come become ready first (a bounded
         number a turn). A turn with nothing to do writes nothing.
 
-        Raises WorkerGone.
+        Raises WorkerGone; StoreTooNew if anything is wanted and a newer queuectl has since
+        changed the store so that this one may not claim. Then nothing was done, and the
+        ends of what runs are still taken, with nothing wanted.
         """
 
     @abstractmethod

@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from contextlib import suppress
 
 from queuectl.clock import now_ms
 from queuectl.errors import QueuectlError, StoreError
@@ -83,6 +84,8 @@ class Heart:
         pause = self._lease / _BEATS_A_LEASE
         # A connection may be dead and not know it: there must be time for another.
         wait = max(_LEAST_WAIT, pause)
+        with suppress(StoreError):  # now: it may be that later we would be too old to be let in
+            store = open_store(self._store_url, wait)
         while not self._stop.wait(pause):
             began = boot_ns()
             try:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from queuectl.worker.storethread import StoreThread
 
 
+OUTDATED = 76
+"""The exit code of a worker that is too old for its store (EX_PROTOCOL)."""
 _STARTS_A_TURN = 8
 """So that hundreds of free slots keep nobody waiting who has to be served."""
 _RUSH = 0.03
@@ -97,9 +99,19 @@ class Loop:
         self._entries: dict[int, int] = {}
         """Token -> entry of the slot file."""
         self._pace = Pace(settings.slots)
-        self._turns = Turns(settings.worker_id, store, report, self._answered, self._lose_all)
+        self._turns = Turns(
+            settings.worker_id,
+            store,
+            report,
+            self._answered,
+            self._lose_all,
+            self._grow_old,
+        )
         self._soonest = NEVER
         self._stopping = False
+        self._outdated = False
+        self.signed_off = False
+        """Whether the store has forgotten this worker."""
         self._stop_at = NEVER
         self._exit_code: int | None = None
         self._rescues = Rescues(store, settings.store_uid, report)
@@ -430,7 +442,17 @@ class Loop:
             self._turns.sign_off(self._left)
 
     def _left(self) -> None:
-        self._exit_code = 0
+        self.signed_off = True
+        self._exit_code = OUTDATED if self._outdated else 0
+
+    def _grow_old(self, error: QueuectlError) -> None:
+        """A newer queuectl has changed the store: claim no more, end what runs in peace."""
+        if not self._outdated:
+            self._outdated = True
+            self._report.line(f"{error}: this worker claims no more; {error.hint}")
+        elif self._is_idle():  # it could not even sign off: others will see that it is gone
+            self._exit_code = OUTDATED
+        self.stop(NEVER)
 
     def _lose_all(self, error: QueuectlError) -> None:
         """Others may run our jobs now: end them, record nothing."""

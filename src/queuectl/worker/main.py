@@ -2,8 +2,8 @@
 
 SETTINGS is JSON; LIFELINE and READY are descriptors of pipes from the supervisor: the
 first ends when the supervisor is gone, into the second goes a byte once the worker is
-registered. Exit codes: 0 done, 75 start another, else an error that another start would
-not mend.
+registered. Exit codes: 0 done, 75 start another, 76 too old for the store, else an error
+that another start would not mend.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import suppress
 
 from queuectl import __version__, host
 from queuectl.clock import now_ms
-from queuectl.errors import QueuectlError, StoreError
+from queuectl.errors import QueuectlError, StoreError, StoreTooNew
 from queuectl.model import Worker
 from queuectl.store import open_store
 from queuectl.worker import faultpoints
@@ -25,7 +25,7 @@ from queuectl.worker.doorbell import Doorbell
 from queuectl.worker.ear import Ear
 from queuectl.worker.heart import Heart, boot_ns
 from queuectl.worker.lookout import Lookout
-from queuectl.worker.loop import Loop, Settings
+from queuectl.worker.loop import OUTDATED, Loop, Settings
 from queuectl.worker.pace import MOST
 from queuectl.worker.process import adopt_orphans
 from queuectl.worker.report import Report
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> int:
             faultpoints.reach("worker.registered")
     except QueuectlError as error:
         print(f"queuectl: {error.message}", file=sys.stderr)
-        return error.exit_code
+        return OUTDATED if isinstance(error, StoreTooNew) else error.exit_code
     heart = None
     if leases:
         heart = Heart(settings.store_url, settings.worker_id, lease, began, slot_file)
@@ -128,7 +128,7 @@ def _work(
         heart.stop()
         ear.stop()
     bell.close()
-    if code == 0:
+    if loop.signed_off:
         slot_file.remove()
     return code
 

@@ -19,6 +19,7 @@ from binascii import hexlify
 from contextlib import suppress
 from selectors import EVENT_READ, DefaultSelector
 
+from queuectl.errors import STORE_FAILED
 from queuectl.records import Record
 from queuectl.store import open_store
 from queuectl.worker import roster
@@ -41,6 +42,8 @@ _FENCE_LOOK = 0.5
 _FENCE_GRACE_NS = 300_000_000
 _ANOTHER = (75,)
 """Exit codes of a worker that asks for a new incarnation; deaths by signal do too."""
+_OUTDATED = 76
+"""The exit code of a worker that is too old for its store."""
 
 
 class Plan(Record):
@@ -239,6 +242,10 @@ class Supervisor:
             self._fences[child.worker_id] = fence
         if code == 0:
             child.done = True
+            return
+        if code == _OUTDATED:  # it said so, and any other would
+            child.done = True
+            self._exit_code = STORE_FAILED
             return
         child.failures += 1
         child.refused = not self._announced and code > 0 and code not in _ANOTHER

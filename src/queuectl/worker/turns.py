@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from queuectl.clock import now_ms
-from queuectl.errors import StoreError
+from queuectl.errors import StoreError, StoreTooNew
 from queuectl.worker.doorbell import wake
 from queuectl.worker.faultpoints import reach
 from queuectl.worker.run import NEVER
@@ -33,7 +33,8 @@ class Turns:
     """What waits to be recorded, and when to take a turn.
 
     `on_answer(turn, finishes, want)` hears what came of one; `on_gone(error)` that the
-    store takes this worker for dead. Times are monotonic seconds.
+    store takes this worker for dead, `on_outdated(error)` that this queuectl may claim no
+    more. Times are monotonic seconds.
     """
 
     def __init__(
@@ -43,12 +44,14 @@ class Turns:
         report: Report,
         on_answer: Callable[[Turn, list[Finish], Want], None],
         on_gone: Callable[[QueuectlError], None],
+        on_outdated: Callable[[QueuectlError], None],
     ) -> None:
         self._worker_id = worker_id
         self._store = store
         self._report = report
         self._on_answer = on_answer
         self._on_gone = on_gone
+        self._on_outdated = on_outdated
         self._finished: list[Finish] = []
         self._parts: list[OutputPart] = []
         self._gather_until = NEVER
@@ -196,6 +199,9 @@ class Turns:
         """A call failed, and nobody knows what of it was done."""
         if error is not None and not isinstance(error, StoreError):
             self._on_gone(error)
+            return
+        if isinstance(error, StoreTooNew):  # nothing was done
+            self._on_outdated(error)
             return
         self._unsure = self.more = True
         self.pause(self._retry_after)

@@ -35,7 +35,11 @@ _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _BRIEFLY = 2.0
 _SECRETS = ("password", "sslpassword", "scram_client_key", "oauth_client_secret")
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_MIGRATION_LOCK = "SELECT pg_advisory_xact_lock(7816543, 0)"
+# Should this process be killed meanwhile, nobody waits for what the server still does of it.
+_MIGRATION_LOCK = (
+    "SELECT pg_advisory_xact_lock(7816543, 0),"
+    " set_config('client_connection_check_interval', '1s', true)"
+)
 _WHAT_IS_THERE = (
     "SELECT to_regclass('queuectl.meta') IS NOT NULL, current_setting('server_encoding')"
 )
@@ -115,7 +119,17 @@ class Database:
     `session` names the present connection to the server; it is never used again.
     """
 
-    def __init__(self, url: str, wait_seconds: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        wait_seconds: float,
+        version: int = VERSION,
+        min_compatible: int = MIN_COMPATIBLE,
+        migrations: str = _FOLDER + "/migrations",
+    ) -> None:
+        self.version = version
+        self._min_compatible = min_compatible
+        self._migrations = migrations
         try:
             given = conninfo.conninfo_to_dict(url)
         except psycopg.ProgrammingError as error:
@@ -166,13 +180,11 @@ class Database:
     def _recognise(self, connection: Connection) -> None:
         """See that it is our store, made and migrated, and whether a pooler is between."""
         meta = self._meta(connection)
-        if int(meta.get("version", 0)) < VERSION:
+        if int(meta.get("version", 0)) < self.version:
             meta = self._migrate(connection)
-        if int(meta["min_compatible"]) > VERSION:
-            raise StoreTooNew(
-                f"{self.url} belongs to a newer queuectl (store version {meta['version']})",
-                "upgrade queuectl on this machine",
-            )
+        # Who was let in once may still tell what became of its jobs.
+        if int(meta["min_compatible"]) > self.version and not self.uid:
+            raise StoreTooNew(self.url, meta["version"])
         if self.uid not in ("", meta["uid"]):
             raise StoreError(f"{self.url} is another store than before")
         self.uid = meta["uid"]
@@ -199,14 +211,17 @@ class Database:
                     "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
                 )
             meta = self._meta(connection) if there else {}
-            for number in range(int(meta.get("version", 0)) + 1, VERSION + 1):
-                connection.execute(_migration(number))
-            for name, value in (
-                ("uid", meta.get("uid") or secrets.token_hex(6)),
-                ("version", str(VERSION)),
-                ("min_compatible", str(MIN_COMPATIBLE)),
-            ):
-                connection.execute(sql("set_meta"), (name, value))
+            version = int(meta.get("version", 0))
+            if version < self.version:  # nobody was faster, or is newer
+                connection.deadline = float("inf")  # a large table takes its time
+                for number in range(version + 1, self.version + 1):
+                    connection.execute(_migration(self._migrations, number))
+                for name, value in (
+                    ("uid", meta.get("uid") or secrets.token_hex(6)),
+                    ("version", str(self.version)),
+                    ("min_compatible", str(self._min_compatible)),
+                ):
+                    connection.execute(sql("set_meta"), (name, value))
         return self._meta(connection)
 
     def _ready(self) -> Connection:
@@ -341,8 +356,7 @@ def _without_password(given: dict[str, Any]) -> str:
     return f"postgresql://{place}/{quote(str(name), safe='')}{options}"
 
 
-def _migration(number: int) -> str:
-    folder = os.path.join(_FOLDER, "migrations")
+def _migration(folder: str, number: int) -> str:
     (name,) = [n for n in os.listdir(folder) if n.startswith(f"{number:03d}_")]
     with open(os.path.join(folder, name), encoding="utf-8") as file:
         return file.read()

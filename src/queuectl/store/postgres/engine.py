@@ -139,7 +139,8 @@ class Engine(Shared):
         """All in one round trip, and whether others held what would have been ours."""
         try:
             with self._db.write():
-                self._db.execute(sql("enter_turn"), (worker_id, self._db.session))
+                known = self._db.version if want.free + want.ahead else None
+                self._db.execute(sql("enter_turn"), (worker_id, self._db.session, known))
                 self._keep(worker_id, finishes, output)
                 refused = self._finish(worker_id, finishes, now)
                 self._db.execute(sql("promote"), (now, _PROMOTED_A_TURN))

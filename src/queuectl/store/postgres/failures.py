@@ -7,7 +7,7 @@ import functools
 import psycopg
 from psycopg import errors
 
-from queuectl.errors import StoreError, WorkerGone
+from queuectl.errors import StoreError, StoreTooNew, WorkerGone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,15 +67,21 @@ _PLAIN: tuple[tuple[type[psycopg.Error], str, str | None], ...] = (
 )  # fmt: skip
 
 
+# What queuectl.enter_turn raises.
+_RAISED: dict[str, Callable[[str, str], StoreError | WorkerGone]] = {
+    "QC001": lambda _url, said: WorkerGone(said),
+    "QC002": lambda _url, said: OtherSessionError(said),
+    "QC003": StoreTooNew,
+}
+
+
 def store_error(
     error: psycopg.Error, url: str, secrets: Iterable[str]
 ) -> StoreError | WorkerGone:
     """The error of ours for one of psycopg's."""
     said = _one_line(error, secrets)
-    if error.sqlstate == "QC001":
-        return WorkerGone(said)
-    if error.sqlstate == "QC002":
-        return OtherSessionError(said)
+    if error.sqlstate in _RAISED:
+        return _RAISED[error.sqlstate](url, said)
     if isinstance(
         error, errors.DeadlockDetected | errors.SerializationFailure | errors.UniqueViolation
     ):

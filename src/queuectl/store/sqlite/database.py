@@ -41,8 +41,18 @@ def sql(name: str) -> str:
 class Database:
     """A connection of one thread. A locked database is waited for `wait_seconds`."""
 
-    def __init__(self, path: str, wait_seconds: float) -> None:
+    def __init__(
+        self,
+        path: str,
+        wait_seconds: float,
+        version: int = VERSION,
+        min_compatible: int = MIN_COMPATIBLE,
+        migrations: str = _FOLDER + "/migrations",
+    ) -> None:
         self.path = os.path.realpath(path)
+        self.version = version
+        self._min_compatible = min_compatible
+        self._migrations = migrations
         self._wait_seconds = wait_seconds
         self._deadline = 0.0
         self._writing = _Transaction(self, "BEGIN IMMEDIATE")
@@ -63,13 +73,10 @@ class Database:
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         db.execute("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864")
         meta = self._meta()
-        if meta.get("version", 0) < VERSION:
+        if meta.get("version", 0) < self.version:
             meta = self._migrate()
-        if meta["min_compatible"] > VERSION:
-            raise StoreTooNew(
-                f"{self.path} belongs to a newer queuectl (store version {meta['version']})",
-                "upgrade queuectl on this machine",
-            )
+        if meta["min_compatible"] > self.version:
+            raise StoreTooNew(self.path, meta["version"])
         self.uid: str = meta["uid"]
         self._use_wal()
 
@@ -105,17 +112,18 @@ class Database:
         db = self.connection
         db.execute("BEGIN IMMEDIATE")
         try:
-            meta = self._meta()
-            for number in range(meta.get("version", 0) + 1, VERSION + 1):
-                db.execute(_migration(number))
+            there = self._meta().get("version", 0)
+            for number in range(there + 1, self.version + 1):
+                db.execute(_migration(self._migrations, number))
             db.execute(
                 "INSERT OR IGNORE INTO meta VALUES ('uid', ?)",
                 (os.urandom(6).hex(),),
             )
-            db.execute(
-                "INSERT OR REPLACE INTO meta VALUES ('version', ?), ('min_compatible', ?)",
-                (VERSION, MIN_COMPATIBLE),
-            )
+            if there < self.version:  # not if somebody was faster, and may be newer
+                db.execute(
+                    "INSERT OR REPLACE INTO meta VALUES ('version', ?), ('min_compatible', ?)",
+                    (self.version, self._min_compatible),
+                )
             db.execute("COMMIT")
         except BaseException:
             db.execute("ROLLBACK")
@@ -246,8 +254,7 @@ def _make_private(path: str) -> None:
         raise StoreError(f"{path} can't be created: {error.strerror}") from error
 
 
-def _migration(number: int) -> str:
-    folder = os.path.join(_FOLDER, "migrations")
+def _migration(folder: str, number: int) -> str:
     (name,) = [n for n in os.listdir(folder) if n.startswith(f"{number:03d}_")]
     with open(os.path.join(folder, name), encoding="utf-8") as file:
         return file.read()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import itemgetter
 
 from queuectl import host
-from queuectl.errors import Refused, WorkerGone
+from queuectl.errors import Refused, StoreTooNew, WorkerGone
 from queuectl.model import (
     CANCELLED,
     COMPLETED,
@@ -92,12 +92,12 @@ class Engine(Shared, Store):
     ) -> Turn:
         if not finishes and not output:
             with self._db.read():
-                stop, queues, _host = self._orders(worker_id)
+                stop, queues, _host = self._orders(worker_id, want)
                 open_queues = self._open_queues(queues)
                 if not self._anything_to_do(open_queues, want, now):
                     return self._answer(worker_id, [], [], stop, open_queues)
         with self._writing() as counts:
-            stop, queues, host_name = self._orders(worker_id)
+            stop, queues, host_name = self._orders(worker_id, want)
             refused = self._record(finishes, worker_id, host_name, counts) if finishes else []
             for part in output:
                 if self._db.execute(sql("is_current"), (worker_id, part.token)).get:
@@ -107,10 +107,12 @@ class Engine(Shared, Store):
             claims = self._claim(worker_id, open_queues, want, counts, now)
             return self._answer(worker_id, claims, refused, stop, open_queues, counts)
 
-    def _orders(self, worker_id: str) -> tuple[float | None, tuple[str, ...], str]:
+    def _orders(self, worker_id: str, want: Want) -> tuple[float | None, tuple[str, ...], str]:
         row = self._db.execute(sql("worker_orders"), (worker_id,)).fetchone()
         if row is None:
             raise WorkerGone(f"worker {worker_id} was rescued")
+        if row[3] > self._db.version and want.free + want.ahead:
+            raise StoreTooNew(self._db.path, row[4])
         return row[0], read_list(row[1]), row[2]
 
     def _open_queues(

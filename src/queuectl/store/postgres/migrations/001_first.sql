@@ -237,12 +237,15 @@ CREATE TRIGGER count_gone AFTER DELETE ON queuectl.jobs
 -- not heartbeats, and without a write: a turn that finds nothing leaves no trace. `caller`
 -- is the connection: of a worker that lost its connection and came back on another, a turn
 -- sent over the old one may still be on its way, and must not claim what nobody would know
--- of.
-CREATE FUNCTION queuectl.enter_turn(worker text, caller bigint) RETURNS double precision
+-- of. `known` is the store version of who wants to claim (else NULL); whoever is too old by
+-- now may still say what became of its jobs.
+CREATE FUNCTION queuectl.enter_turn(worker text, caller bigint, known integer DEFAULT NULL)
+RETURNS double precision
 LANGUAGE plpgsql AS $$
 DECLARE
     row queuectl.workers;
 BEGIN
+    PERFORM pg_advisory_xact_lock_shared(7816543, 0); -- against migrations
     PERFORM pg_advisory_xact_lock_shared(7816545, hashtext(worker));
     SELECT * INTO row FROM queuectl.workers WHERE id = worker;
     IF NOT FOUND OR row.lease_until <= clock_timestamp() THEN
@@ -250,6 +253,9 @@ BEGIN
     ELSIF row.session <> caller THEN
         RAISE EXCEPTION 'worker % came back on another connection', worker
             USING ERRCODE = 'QC002';
+    ELSIF known < (SELECT value::integer FROM queuectl.meta WHERE name = 'min_compatible') THEN
+        RAISE EXCEPTION USING ERRCODE = 'QC003',
+            MESSAGE = (SELECT value FROM queuectl.meta WHERE name = 'version');
     END IF;
     RETURN row.stop_seconds;
 END $$;
