@@ -39,7 +39,7 @@ SETTINGS = {
 
 
 class Process(NamedTuple):
-    """One that carries the arena's mark; `kind` is worker, supervisor, cli or job."""
+    """One that carries the arena's mark; `kind` is worker, supervisor, guard, cli or job."""
 
     pid: int
     kind: str
@@ -429,6 +429,8 @@ def _kind(environ: list[bytes], command: str) -> str:
         return "job"
     if "queuectl.worker.main" in command:
         return "worker"
+    if "queuectl.worker.guard" in command:
+        return "guard"
     return "supervisor" if "worker\0start" in command else "cli"
 
 

@@ -1,8 +1,7 @@
 """Chaos on PostgreSQL: two hosts, each with its own way to a server that comes and goes.
 
-What no lease covers is not done here (see docs/guarantees.md): a worker is not killed or
-stopped when its supervisor is gone, unless its jobs are, too. And a host that stood still,
-jobs and all, has a second after it thaws.
+A host that stood still, jobs and guard and all, has a second after it thaws (see
+docs/guarantees.md).
 """
 
 from __future__ import annotations
@@ -19,11 +18,12 @@ from fleet.fleet import Fleet
 from postgres_server import PostgresServer
 from queuectl.errors import StoreError
 
-from .arena import Arena, Process
+from .arena import Arena
 from .chaos import POINTS, Round
 from .jobs import Spec
 
 _HOSTS = ("a", "b")
+_EVERYTHING = ("supervisor", "worker", "guard", "job")
 _RESIDUE = 1.0
 
 
@@ -49,7 +49,6 @@ class FleetRound(Round):
         super().__init__(seed, seconds, longest_lock=min(longest_lock, 20))
         self._server = server
         self._down: set[str] = set()
-        self._armed: set[str] = set()
         self._still: dict[int, tuple[float, float]] = {}
         """Processes of hosts that stood still: from when, until when."""
 
@@ -79,43 +78,19 @@ class FleetRound(Round):
             if name in self._down or self.fleet.pids("supervisor", host=name):
                 continue
             fault = ""
-            self._armed.discard(name)
             if self.luck.random() < 0.3:
                 fault = f"{self.luck.choice(POINTS)}:{self.luck.randint(1, 30)}"
                 self.faults["kill at a point"] += 1
-                self._armed.add(name)
             sizes = self.luck.choice((1, 2)), self.luck.choice((1, 2, 4))
             self.fleet.start_tree(*sizes, fault=fault, host=self.fleet.hosts[name])
 
-    # -- processes -------------------------------------------------------------------------
-
-    def _watched(self) -> list[Process]:
-        """Workers with a supervisor that lives and is not stopped."""
-        if any(name.startswith("freeze") for name in self._windows):
-            return []
-        processes = self.fleet.processes()
-        supervisors = {p.pid for p in processes if p.kind == "supervisor"}
-        return [p for p in processes if p.kind == "worker" and p.parent in supervisors]
-
-    def kill_worker(self) -> bool:
-        workers = self._watched()
-        if workers:
-            self.fleet.signal(signal.SIGKILL, [self.luck.choice(workers).pid])
-        return bool(workers)
-
-    def kill_supervisor(self) -> bool:
-        name = self.luck.choice(_HOSTS)
-        if name in self._armed or any(w.startswith("freeze") for w in self._windows):
-            return False
-        pids = self.fleet.pids("supervisor", host=name)
-        self.fleet.signal(signal.SIGKILL, pids)
-        return bool(pids)
+    # -- hosts -----------------------------------------------------------------------------
 
     def crash_host(self) -> bool:
         """Everything on a host ends at once; now and then it stays away for long."""
         name = self.luck.choice(_HOSTS)
-        pids = self.fleet.pids("supervisor", "worker", "job", host=name)
-        while left := self.fleet.pids("supervisor", "worker", "job", host=name):
+        pids = self.fleet.pids(*_EVERYTHING, host=name)
+        while left := self.fleet.pids(*_EVERYTHING, host=name):
             self.fleet.signal(signal.SIGKILL, left)
             self.fleet.reap()
             time.sleep(0.005)
@@ -132,21 +107,12 @@ class FleetRound(Round):
             self._unsure.append(batch)
         return True
 
-    def freeze_worker(self) -> bool:
-        workers = self._watched()
-        if workers:
-            pids = [self.luck.choice(workers).pid]
-            self.fleet.signal(signal.SIGSTOP, pids)
-            seconds = self.luck.uniform(0.5, 6)
-            self._window("freeze worker", seconds, lambda: self._thaw(pids))
-        return bool(workers)
-
     def freeze_host(self) -> bool:
         name = self.luck.choice(_HOSTS)
         began = _since_boot()
         pids: list[int] = []
         while True:  # what was started while we looked, too
-            found = self.fleet.pids("supervisor", "worker", "job", host=name)
+            found = self.fleet.pids(*_EVERYTHING, host=name)
             if not (new := [pid for pid in found if pid not in pids]):
                 break
             self.fleet.signal(signal.SIGSTOP, new)
@@ -229,13 +195,15 @@ def _since_boot() -> float:
 FleetRound.table = {
     "kill worker": (5, FleetRound.kill_worker),
     "kill supervisor": (2, FleetRound.kill_supervisor),
+    "kill both": (2, FleetRound.kill_both),
     "crash host": (2, FleetRound.crash_host),
     "kill enqueue": (2, FleetRound.kill_enqueue),
     "TERM": (2, FleetRound.term),
     "worker stop": (2, FleetRound.stop_command),
     "cancel": (3, FleetRound.cancel),
     "freeze worker": (3, FleetRound.freeze_worker),
-    "freeze host": (3, FleetRound.freeze_host),
+    "freeze tree": (2, FleetRound.freeze_tree),
+    "freeze host": (2, FleetRound.freeze_host),
     "freeze job": (2, FleetRound.freeze_job),
     "clock": (2, FleetRound.clock),
     "lock": (2, FleetRound.lock),

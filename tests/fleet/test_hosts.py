@@ -12,6 +12,8 @@ from faults.jobs import Spec
 
 from .fleet import Fleet, figures
 
+EVERYTHING = ("supervisor", "worker", "guard", "job")
+
 
 def test_what_a_host_ran_that_stands_still_or_is_gone_runs_elsewhere_after_the_lease(
     fleet: Fleet,
@@ -33,12 +35,12 @@ def test_what_a_host_ran_that_stands_still_or_is_gone_runs_elsewhere_after_the_l
     fleet.start_tree(1, 5, host=fleet.host("other"))
     assert until(lambda: fleet.serves("other"))
 
-    frozen = fleet.pids("supervisor", "worker", "job", host="frozen")
+    frozen = fleet.pids(*EVERYTHING, host="frozen")
     stopped_at = time.monotonic()
     fleet.signal(signal.SIGSTOP, frozen)
     with open(os.path.join(fleet.folder, "gate"), "w", encoding="utf-8"):
         pass  # so that it ends by itself as soon as its host thaws
-    while pids := fleet.pids("supervisor", "worker", "job", host="killed"):
+    while pids := fleet.pids(*EVERYTHING, host="killed"):
         fleet.signal(signal.SIGKILL, pids)
         fleet.reap()
     assert until(lambda: len(fleet.runs_on("torn")) == 2, step=0.005)
@@ -63,6 +65,47 @@ def test_what_a_host_ran_that_stands_still_or_is_gone_runs_elsewhere_after_the_l
     assert fleet.stop_all()
     accepted = [spec for mine in specs.values() for spec in mine]
     assert check(fleet, accepted, frozen=lambda pid, _at: pid in frozen) == []
+    assert check_nothing_left(fleet) == []
+
+
+def test_jobs_that_outlive_worker_and_supervisor_end_before_the_lease_does(
+    fleet: Fleet,
+) -> None:
+    for name in ("stopped", "killed"):
+        fleet.start_tree(1, 1, host=fleet.host(name))
+        assert until(lambda name=name: fleet.serves(name))
+    specs = [Spec("j1", "first 60"), Spec("j2", "first 60")]
+    fleet.enqueue(specs)
+    assert until(lambda: fleet.pids("job", host="stopped") and fleet.pids("job", host="killed"))
+    leases = {name: fleet.workers(name)[0].id for name in ("stopped", "killed")}
+    fleet.start_tree(1, 2, host=fleet.host("other"))
+    assert until(lambda: fleet.serves("other"))
+
+    stopped = fleet.pids("supervisor", "worker", host="stopped")
+    fleet.signal(signal.SIGSTOP, stopped)
+    fleet.signal(signal.SIGKILL, fleet.pids("supervisor", "worker", host="killed"))
+    left: dict[str, float] = {}
+
+    def all_ended() -> bool:
+        for name in leases.keys() - left.keys():
+            if not fleet.pids("job", host=name):
+                left[name] = fleet.lease_left(leases[name])
+        return len(left) == len(leases)
+
+    assert until(all_ended, step=0.005)
+    assert min(left.values()) > 0, left
+    assert until(fleet.all_ended)
+    assert {spec.id: fleet.outcomes(spec.id) for spec in specs} == {
+        spec.id: ["lost", "completed"] for spec in specs
+    }
+    fleet.signal(signal.SIGCONT, stopped)
+    figures(lease_left={name: round(seconds, 2) for name, seconds in left.items()})
+    assert until(lambda: fleet.serves("stopped"))
+    assert not fleet.pids("guard", host="killed")
+    fleet.start_tree(1, 1, host=fleet.hosts["killed"])
+    assert until(lambda: fleet.serves("killed"))
+    assert fleet.stop_all()
+    assert check(fleet, specs) == []
     assert check_nothing_left(fleet) == []
 
 

@@ -4,8 +4,8 @@ Each worker is in a process group of its own, so a terminal's Ctrl+C reaches onl
 supervisor, which passes it on once; a second one means now. A worker that dies is
 replaced, with back-off; one whose loop has not turned for `lease_seconds` is killed, and
 its replacement ends its jobs. If none can, being cut off from the store, the supervisor
-does at the fence (see `heart`). If the supervisor dies, its end of the lifeline closes, and
-the workers finish what runs and leave.
+does at the fence (see `heart`), and if neither lives, `guard`. If the supervisor dies, its end
+of the lifeline closes, and the workers finish what runs and leave.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from queuectl.errors import STORE_FAILED
 from queuectl.records import Record
 from queuectl.store import open_store
 from queuectl.worker import roster
+from queuectl.worker.guard import Guard
 from queuectl.worker.heart import boot_ns
 from queuectl.worker.report import Report
 from queuectl.worker.rescue import end_runs, rescue_all
@@ -92,6 +93,7 @@ class Supervisor:
         self._ready_pids: dict[int, int] = {}
         self._fences: dict[str, int] = {}
         """Of workers that died: when what they ran must have ended."""
+        self._guard: Guard | None = None
         self._report = Report()
         with open_store(plan.store_url) as store:
             self._config: Config = store.config()
@@ -110,6 +112,8 @@ class Supervisor:
             signal.signal(number, _nothing)
         self._selector.register(signals, EVENT_READ, signals)
         entry = roster.Entry(self._slot_dir)
+        if self._leases:
+            self._guard = Guard(self._slot_dir, self._store_uid)
         try:
             for child in self._children:
                 self._start(child)
@@ -150,6 +154,8 @@ class Supervisor:
             self._keep_fences()
         for worker_id in self._fences:  # nobody is left here to wait for theirs
             end_runs(self._slot_path(worker_id), self._store_uid, self._config.kill_grace)
+        if self._guard is not None:
+            self._guard.close()
         if any(child.failures for child in self._children):
             self._clean_up()
 
@@ -198,6 +204,8 @@ class Supervisor:
         child.refused = False
         with suppress(FileNotFoundError):  # it has left already
             child.watch = Watch(self._slot_dir, child.worker_id)
+            if self._guard is not None:
+                self._guard.watch(child.worker_id, child.pid)
         self._ready_pids[child.number] = child.pid
         if not self._announced and len(self._ready_pids) == len(self._children):
             self._announced = True
@@ -228,6 +236,10 @@ class Supervisor:
             pid, status = os.waitpid(child.pid, os.WNOHANG)
             if pid:
                 self._ended(child, status)
+        if self._guard is not None:
+            self._guard.keep(
+                (child.worker_id, child.pid) for child in self._children if child.ready
+            )
 
     def _ended(self, child: _Child, status: int) -> None:
         self._heard_ready(child)

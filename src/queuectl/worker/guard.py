@@ -1,0 +1,153 @@
+"""`python -m queuectl.worker.guard SLOT_DIR STORE_UID`: the last to keep a fence.
+
+Where claims are leases, what a worker runs must have ended before others may run it. The
+worker sees to that, else its supervisor; when both were killed or stopped, this process
+does, which has nothing else to do and talks to nobody. It reads the ids of workers, a line
+each, until the supervisor is gone, and leaves with the last of them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from select import POLLIN, poll
+
+from queuectl import host
+from queuectl.worker.heart import boot_ns
+from queuectl.worker.rescue import end_runs
+from queuectl.worker.slots import Watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_AFTER_FENCE = 0.5
+"""Seconds that worker and supervisor have for it, of the 1.5 between fence and lease."""
+_LOOK_AGAIN = 0.5
+_LONGEST = 60.0
+
+
+class Guard:
+    """The supervisor's side of it."""
+
+    def __init__(self, slot_dir: str, store_uid: str) -> None:
+        self._words = ["-P", "-m", "queuectl.worker.guard", slot_dir, store_uid]
+        self._start()
+
+    def _start(self) -> None:
+        read, self._pipe = os.pipe()
+        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        self._pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, *self._words],
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, read, 0),
+                (os.POSIX_SPAWN_DUP2, null, 1),
+                (os.POSIX_SPAWN_DUP2, null, 2),
+            ],
+            setsid=True,
+            setsigmask=(),
+        )
+        os.close(read)
+        os.close(null)
+
+    def watch(self, worker_id: str, pid: int) -> None:
+        """There is a worker, a child of this process."""
+        ticks = host.start_ticks(pid)
+        if ticks is not None:
+            with suppress(BrokenPipeError):  # it was killed; see `keep`
+                os.write(self._pipe, f"{worker_id} {pid} {ticks}\n".encode())
+
+    def keep(self, workers: Iterable[tuple[str, int]]) -> None:
+        """Have another if it was killed."""
+        if os.waitpid(self._pid, os.WNOHANG)[0]:
+            os.close(self._pipe)
+            self._start()
+            for worker_id, pid in workers:
+                self.watch(worker_id, pid)
+
+    def close(self) -> None:
+        """Its workers are gone, and what they ran has ended."""
+        os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+        os.close(self._pipe)
+
+
+class _Keeper:
+    """The guard's own side."""
+
+    def __init__(self, slot_dir: str, store_uid: str) -> None:
+        self._slot_dir = slot_dir
+        self._store_uid = store_uid
+        self._workers: dict[str, tuple[Watch, int, int]] = {}
+        """By id: its slot file, pid and start."""
+
+    def __bool__(self) -> bool:
+        return bool(self._workers)
+
+    def add(self, line: str) -> None:
+        worker_id, pid, ticks = line.split()
+        with suppress(FileNotFoundError):  # it has left already
+            watch = Watch(self._slot_dir, worker_id)
+            self._workers[worker_id] = watch, int(pid), int(ticks)
+
+    def look(self) -> float:
+        """Keep the fences that have fallen; seconds until the next may."""
+        pause = _LONGEST
+        for worker_id, (watch, pid, ticks) in list(self._workers.items()):
+            path = os.path.join(self._slot_dir, worker_id)
+            if os.path.exists(path):
+                left = watch.fence() / 1e9 + _AFTER_FENCE - boot_ns() / 1e9
+                if left > 0:
+                    pause = min(pause, left)
+                    continue
+                _kill(pid, ticks)
+                end_runs(path, self._store_uid)
+            watch.close()
+            del self._workers[worker_id]
+        return pause
+
+
+def _kill(pid: int, ticks: int) -> None:
+    """A worker that let its fence fall must not go on when it can again."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return
+    with suppress(ProcessLookupError):
+        if host.start_ticks(pid) == ticks:
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    os.close(descriptor)
+
+
+def main(argv: list[str]) -> int:
+    """Guard until the supervisor and its workers are gone."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    host.keep_only()
+    keeper = _Keeper(argv[1], argv[2])
+    told = poll()
+    told.register(0, POLLIN)
+    unread = b""
+    supervised = True
+    while supervised or keeper:
+        pause = keeper.look()
+        if not supervised:  # files go without a word; then so do we
+            pause = min(pause, _LOOK_AGAIN)
+        if not told.poll(pause * 1000):
+            continue
+        data = os.read(0, 4096)
+        if not data:
+            supervised = False
+            told.unregister(0)
+        *lines, unread = (unread + data).split(b"\n")
+        for line in lines:
+            keeper.add(line.decode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
