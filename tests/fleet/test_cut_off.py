@@ -25,7 +25,8 @@ def _cut(fleet: Fleet, name: str) -> None:
     else:
         proxy.refuse = True
         proxy.cut()
-    if name == "dead":
+    if name == "dead":  # its supervisor has to end its jobs: the guard can't
+        fleet.signal(signal.SIGSTOP, fleet.pids("guard", host=name))
         fleet.signal(signal.SIGKILL, fleet.pids("worker", host=name))
 
 

@@ -81,6 +81,10 @@ def test_jobs_that_outlive_worker_and_supervisor_end_before_the_lease_does(
     fleet.start_tree(1, 2, host=fleet.host("other"))
     assert until(lambda: fleet.serves("other"))
 
+    # A guard that is lost is replaced.
+    guards = fleet.pids("guard", host="stopped")
+    fleet.signal(signal.SIGKILL, guards)
+    assert until(lambda: fleet.pids("guard", host="stopped") not in ([], guards))
     stopped = fleet.pids("supervisor", "worker", host="stopped")
     fleet.signal(signal.SIGSTOP, stopped)
     fleet.signal(signal.SIGKILL, fleet.pids("supervisor", "worker", host="killed"))

@@ -165,6 +165,20 @@ POSTGRES = [
         f"{_FLEET}test_cut_off.py",
     ),
     Mutant(
+        "a guard looks on",
+        WORKER + "guard.py",
+        "                end_runs(path, self._store_uid)\n",
+        "",
+        f"{_FLEET}test_hosts.py -k outlive",
+    ),
+    Mutant(
+        "a guard that was lost is not missed",
+        WORKER + "guard.py",
+        "            self._start()\n",
+        "",
+        f"{_FLEET}test_hosts.py -k outlive",
+    ),
+    Mutant(
         "the fence falls with the lease",
         WORKER + "heart.py",
         "self._margin = min(lease / 2, max(_LEAST_MARGIN, lease / 10))",
