@@ -11,7 +11,7 @@ help: ## this list
 demo: .venv/.installed ## set up, run the main job on real commands, and show it (under 30 s)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh demo/demo.sh
 
-test: .venv/.developing ## set up, and pass all tests (ARGS='tests/cli -n 0' for some, one by one)
+test: .venv/.pgbouncer ## set up, and pass all tests (ARGS='tests/cli -n 0' for some, one by one)
 	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 check: .venv/.developing ## ruff, mypy strict, import-linter
@@ -45,6 +45,10 @@ clean: ## remove what was set up
 .venv/.installed: .venv/bin/python pyproject.toml constraints.txt
 	@echo 'Setting up .venv …'
 	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/.pgbouncer: .venv/.developing
+	@sh tests/postgres/get_pgbouncer.sh $(CURDIR)/.venv/pgbouncer
 	@touch $@
 
 .venv/.developing: .venv/.installed

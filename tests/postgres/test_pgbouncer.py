@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
+from conftest import Cli, until
 from queuectl.errors import QueuectlError
 from queuectl.model import COMPLETED, DEAD, FAILED, Chunk, OutputPart
 from queuectl.store.postgres import PostgresStore
@@ -111,3 +112,52 @@ def test_nobody_listens_through_a_pooler_but_calls_go_out(
     assert select.select([listener.fileno()], [], [], 10)[0]
     assert listener.drain()
     listener.close()
+
+
+# -- workers -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pooled_cli(pooled: str, cli: Cli) -> Iterator[Cli]:
+    """The command line, all of it through the pooler; what it starts is stopped."""
+    cli.env["QUEUECTL_DB"] = pooled
+    cli.ok("config", "set", "worker_poll_interval", "0.2")
+    yield cli
+    cli.ok("worker", "stop", "--now")
+
+
+def test_workers_work_off_a_queue_through_a_pooler(pooled_cli: Cli) -> None:
+    lines = "".join(f"echo {n}\n" for n in range(100))
+    pooled_cli.ok("enqueue", "--file", "-", input=lines)
+    pooled_cli.ok("worker", "start", "--drain", "--count", "2", "--concurrency", "2")
+    assert pooled_cli("status", "--json").json["completed"] == 100
+    assert pooled_cli.ok("logs", "j1") == "0"
+
+
+def test_a_worker_behind_a_pooler_finds_by_itself_what_nobody_rang_for(
+    pooled_cli: Cli, pooled: str, open_store: Open
+) -> None:
+    store = open_store(pooled)
+    pooled_cli.ok("worker", "start", "--detach")
+    add(store, "now")
+    pooled_cli.wait_for("now", COMPLETED)
+
+
+def test_a_run_is_cancelled_through_a_pooler(pooled_cli: Cli, pooled: str) -> None:
+    pooled_cli.ok("worker", "start", "--detach")
+    pooled_cli.ok("enqueue", "--id", "long", "sleep 1000")
+    pooled_cli.wait_for("long", "processing")
+    pooled_cli.ok("cancel", "long")
+    assert pooled_cli.job("long")["outcome"] == "cancelled"
+
+
+def test_a_lease_is_renewed_through_a_pooler(
+    pooled_cli: Cli, run_sql: Callable[[str], list[tuple[int]]]
+) -> None:
+    pooled_cli.ok("config", "set", "lease_seconds", "3")
+    pooled_cli.ok("enqueue", "--id", "long", "sleep 4")
+    pooled_cli.ok("worker", "start", "--detach")
+    pooled_cli.wait_for("long", COMPLETED)
+    assert len(pooled_cli.job("long")["history"]) == 1
+    late = "SELECT 1 FROM queuectl.workers WHERE lease_until > now() + interval '2 seconds'"
+    until(lambda: run_sql(late))
