@@ -188,8 +188,8 @@ POSTGRES = [
     Mutant(
         "a worker's heart waits long on a dead connection",
         WORKER + "heart.py",
-        "open_store(self._store_url, wait)",
-        "open_store(self._store_url)",
+        "wait = max(_LEAST_WAIT, pause)",
+        "wait = 30.0",
         f"{_FLEET}test_trouble.py -k dead",
     ),
     Mutant(
