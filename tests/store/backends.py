@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from postgres_server import shared_server
+from postgres_server import PostgresServer, shared_server, system_server
 from queuectl.store import open_store
 from queuectl.store.base import Store
 from queuectl.store.sqlite.whole import SqliteStore
@@ -77,8 +77,11 @@ class PostgresBackend(SqliteBackend):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._server = shared_server()
+        self._server = self._start()
         self._databases: list[str] = []
+
+    def _start(self) -> PostgresServer:
+        return shared_server()
 
     def new_url(self) -> str:
         self._databases.append(self._server.clean_database())
@@ -119,4 +122,16 @@ class PostgresBackend(SqliteBackend):
             self._server.give_back(database)
 
 
-BACKENDS = {backend.name: backend for backend in (SqliteBackend, PostgresBackend)}
+class SystemPostgresBackend(PostgresBackend):
+    """The same on the oldest PostgreSQL that the system has."""
+
+    def _start(self) -> PostgresServer:
+        return system_server()
+
+
+BACKENDS: dict[str, type[SqliteBackend]] = {
+    "sqlite": SqliteBackend,
+    "postgres": PostgresBackend,
+}
+ALSO = {"system_postgres": SystemPostgresBackend}
+"""For a part of the suite."""

@@ -1,4 +1,5 @@
-"""Fixtures of the contract suite. Every test runs on every backend."""
+"""Fixtures of the contract suite. Every test runs on every backend, and those that are the
+core of it on the system's PostgreSQL, too."""
 
 from __future__ import annotations
 
@@ -9,17 +10,27 @@ import pytest
 
 from queuectl.store.base import Store
 
-from .backends import BACKENDS, SqliteBackend
+from .backends import ALSO, BACKENDS, SqliteBackend
 from .helpers import LivingWorker, audit, living_worker
 
+_CORE = ("test_claim", "test_finish", "test_rescue", "test_upgrade")
 
-@pytest.fixture(params=BACKENDS)
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Which backends a test runs on."""
+    if "backend" in metafunc.fixturenames:
+        is_core = metafunc.module.__name__.rpartition(".")[2] in _CORE
+        names = [*BACKENDS, *ALSO] if is_core else [*BACKENDS]
+        metafunc.parametrize("backend", names, indirect=True)
+
+
+@pytest.fixture
 def backend(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[SqliteBackend]:
     """A place where stores can be made and opened; all are closed at the end."""
     monkeypatch.setenv("QUEUECTL_HOME", str(tmp_path / "home"))
-    backend = BACKENDS[request.param](tmp_path / "stores")
+    backend = (BACKENDS | ALSO)[request.param](tmp_path / "stores")
     yield backend
     backend.close()
 
