@@ -49,8 +49,10 @@ def _moment(word: str) -> datetime:
 def _ms(moment: datetime, *, local: bool) -> int:
     from datetime import UTC, datetime, timedelta
 
-    if moment.tzinfo is None:
-        moment = moment.astimezone() if local else moment.replace(tzinfo=UTC)
+    if moment.tzinfo is None and not local:
+        moment = moment.replace(tzinfo=UTC)
+    # Overflows where UTC has no such year: what was written could not be shown.
+    moment = moment.astimezone(UTC)
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 

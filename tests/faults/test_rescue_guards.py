@@ -219,6 +219,18 @@ def test_nothing_of_a_dead_workers_runs_is_alive_when_they_run_again() -> None:
         assert check(arena, specs) == []
 
 
+def test_a_worker_that_gives_up_ends_its_runs_itself() -> None:
+    """Whoever would rescue them may come late, or never."""
+    with Arena() as arena:
+        arena.enqueue([Spec("job", "stubborn", 2, timeout=0)])
+        worker = arena.start_worker(drain=False)
+        assert until(lambda: arena.starts("job") == 1)
+        (name,) = [name for name in os.listdir(arena.slot_dir) if "." not in name]
+        os.unlink(os.path.join(arena.slot_dir, name))
+        assert worker.wait(20) != 0
+        assert until(lambda: not arena.pids("job"))
+
+
 def _sessions(arena: Arena) -> list[int]:
     """The sessions that are noted in the slot files, if they are alive."""
     found = []

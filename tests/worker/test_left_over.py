@@ -17,7 +17,6 @@ import pytest
 
 from queuectl import host
 from queuectl.model import COMPLETED, FAILED, LOST, PROCESSING, TIMEOUT
-from queuectl.worker import census as census_module
 from queuectl.worker.census import Census
 from queuectl.worker.process import MARK
 from queuectl.worker.rescue import rescue_all
@@ -147,6 +146,21 @@ def test_a_chain_of_forks_does_not_outlive_the_rescue_of_its_run(
     assert not seen(shop.uid)
 
 
+def test_who_is_started_during_a_look_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the next of a chain is, of which the listing of all processes knew nothing yet."""
+    monkeypatch.setattr(host, "all_pids", list)
+
+    def newest_is_found() -> bool:
+        child = subprocess.Popen(["sleep", "60"], env={MARK: f"{UID}.7"})
+        try:
+            return child.pid in Census(UID).marked(7)
+        finally:
+            child.kill()
+            child.wait()
+
+    wait_until(newest_is_found)  # others may start something at the same time
+
+
 def seen(uid: str) -> bool:
     """Whether any of very many looks finds a run's process."""
     end = time.monotonic() + 0.3
@@ -203,20 +217,23 @@ def test_a_process_whose_first_thread_has_ended_is_ended_with_its_run(
 # -- a machine short of descriptors ------------------------------------------------------
 
 
-@pytest.mark.parametrize("call", ["listdir", "open", "pidfd_open"])
+@pytest.mark.parametrize("call", ["os.listdir", "os.open", "os.pidfd_open", "builtins.open"])
 def test_who_cannot_be_looked_at_is_not_gone(
     call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child = subprocess.Popen(["sleep", "60"], env={MARK: f"{UID}.7"}, start_new_session=True)
     wait_until(lambda: Census(UID).marked(7))
 
-    def refuse(*_words: object) -> None:
+    def refuse(*_words: object, **_options: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
     with monkeypatch.context() as patch:
-        patch.setattr(census_module.os, call, refuse)
+        patch.setattr(call, refuse)
         with pytest.raises(OSError, match="Too many"):
             Census(UID).signal_marked(7, signal.SIGKILL)
+        if call == "builtins.open":
+            with pytest.raises(OSError, match="Too many"):
+                host.stat(child.pid)
     assert child.poll() is None
     assert Census(UID).signal_marked(7, signal.SIGKILL)
     child.wait(10)

@@ -182,6 +182,23 @@ def test_a_worker_that_dies_again_and_again_is_started_with_pauses(shop: Shop) -
 # -- everything dies ---------------------------------------------------------------------
 
 
+def test_a_supervisor_that_is_to_stop_takes_back_what_its_dead_worker_ran(
+    shop: Shop, witness: Witness
+) -> None:
+    supervisor = shop.start()
+    shop.add(witness.line("sleep 30"), "job", base=100)
+    first = witness.wait("job")
+    worker = shop.worker()
+    supervisor.send(signal.SIGSTOP)
+    kill(worker.pid)
+    wait_until(lambda: state_of(worker.pid) == "Z")
+    supervisor.send(signal.SIGTERM)  # both are news to it at the same time
+    supervisor.send(signal.SIGCONT)
+    assert supervisor.wait() == 0
+    assert not lives(first)
+    assert (shop.state("job"), shop.outcomes("job")) == (FAILED, [LOST])
+
+
 def test_after_the_death_of_every_process_the_next_start_finishes_all_jobs(
     shop: Shop, witness: Witness
 ) -> None:

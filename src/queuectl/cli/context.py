@@ -57,15 +57,26 @@ def safe(text: str) -> str:
     return block(text)
 
 
+def as_one_line(text: str) -> str:
+    """The text as one line, whatever it quotes: line breaks are spelled out too."""
+    if text.isprintable():
+        return text
+    from queuectl.text import visible
+
+    return visible(text)
+
+
 def report(error: QueuectlError, as_json: bool) -> None:
     """An error, on stderr."""
     if as_json:
         import json
 
+        from queuectl.text import json_safe
+
         shape = {"code": error.code, "message": error.message, "hint": error.hint}
-        print(json.dumps({"error": shape}, ensure_ascii=False), file=sys.stderr)
+        print(json_safe(json.dumps({"error": shape}, ensure_ascii=False)), file=sys.stderr)
         return
-    print(f"queuectl: {safe(error.message)}", file=sys.stderr)
+    print(f"queuectl: {as_one_line(error.message)}", file=sys.stderr)
     if error.hint:
         lead = "" if error.hint.startswith("did you mean ") else "try: "
         print(f"  {lead}{safe(error.hint)}", file=sys.stderr)

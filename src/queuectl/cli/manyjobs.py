@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import os
 
-from queuectl.cli.context import note, on_terminal, out, out_json, store_of, warn_if_unserved
+from queuectl.cli.context import (
+    as_one_line,
+    note,
+    on_terminal,
+    out,
+    out_json,
+    store_of,
+    warn_if_unserved,
+)
 from queuectl.cli.newjobs import fields_of, spec_of, when_it_runs
 from queuectl.clock import now_ms
 from queuectl.errors import BadInput, JobExists, JobNotFound
@@ -138,7 +146,7 @@ class _Lines:
             error.hint = "--skip-bad leaves bad lines out"
             raise error
         self.skipped += 1
-        note(message)
+        note(as_one_line(message))
 
 
 def _all_or_nothing(lines: _Lines, source: int) -> None:

@@ -47,6 +47,8 @@ def _chosen(url: str | None) -> str:
 
 def _sqlite_path(url: str) -> str | None:
     """Where the file is; None for a PostgreSQL server."""
+    if "\0" in url:
+        raise BadInput("--db holds a NUL byte")
     scheme, separator, rest = url.partition("://")
     if scheme in ("postgresql", "postgres"):
         return None

@@ -196,7 +196,7 @@ ENGINE = [
         WORKER + "loop.py",
         "run.end(RELEASED, self._take_census, at_once=True)\n        self._exit_code",
         "pass\n        self._exit_code",
-        _SUPERVISOR,
+        _GUARDS,
     ),
     # who is hard to find
     Mutant(
@@ -218,7 +218,7 @@ ENGINE = [
         WORKER + "census.py",
         "while quiet < _QUIET_READS and",
         "while False and",
-        f"{_LEFT} -k chain",
+        f"{_LEFT} -k during",
     ),
     Mutant(
         "a process whose first thread has ended is dead",

@@ -42,7 +42,7 @@ def ending(run: Job | Attempt) -> str:
     """How a run ended in two words: `exit 1`, `SIGKILL`, `timed out`, `done`."""
     if run.outcome in (FAILED, None):
         if run.signal:
-            return run.signal
+            return one_line(run.signal)
         if run.exit_code is not None:
             return f"exit {run.exit_code}"
     return _PLAIN_OUTCOMES.get(run.outcome or "", run.outcome or "-")
@@ -53,7 +53,7 @@ def exit_word(job: Job) -> str:
     if job.outcome in (TIMEOUT, LOST):
         return job.outcome
     if job.signal:
-        return job.signal
+        return one_line(job.signal)
     return "-" if job.exit_code is None else str(job.exit_code)
 
 
