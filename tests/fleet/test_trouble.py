@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 
@@ -33,6 +34,13 @@ def own_server() -> Iterator[PostgresServer]:
     server.remove()
 
 
+def _start(fleet: Fleet, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        fleet.command(*words), env=fleet.env, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
 def _finish(fleet: Fleet, specs: list[Spec]) -> None:
     """All is done, each job by one run, and the workers go when they are asked to."""
     assert until(fleet.all_ended, 40), fleet.said()
@@ -49,12 +57,17 @@ def test_while_the_server_is_away_what_runs_goes_on_and_its_results_are_kept(
 ) -> None:
     with Fleet(own_server, lease_seconds="60") as fleet:
         for name in ("a", "b"):
-            fleet.start_tree(1, 2, host=fleet.host_at(name, fleet.url))
+            fleet.start_tree(1, 3, host=fleet.host_at(name, fleet.url))
         specs = [Spec("short", "nap 1"), Spec("long", f"nap {OUTAGE + 4}", timeout=60)]
         specs += [Spec("late", "late", 1, 3), Spec("once", f"nap {OUTAGE + 2}", 1, 60)]
         assert until(lambda: fleet.serves("a") and fleet.serves("b"))
         fleet.enqueue(specs)
         assert until(lambda: len(fleet.lines()) == len(specs))
+        script = "echo begun; sleep 2; echo over; exit 7"
+        run = ("run", "--id", "watched", "--", "sh", "-c", script)
+        waiting = [_start(fleet, *w) for w in (("wait", "short"), ("logs", "-f", "long"), run)]
+        assert waiting[-1].stdout is not None
+        assert waiting[-1].stdout.readline() == "begun\n"
         own_server.stop(signal.SIGQUIT)  # a crash; then at once a stop
         own_server.start()
         own_server.stop(signal.SIGINT)
@@ -74,6 +87,11 @@ def test_while_the_server_is_away_what_runs_goes_on_and_its_results_are_kept(
         fleet.enqueue([Spec("after", "quick")])
         assert until(lambda: fleet.job("after").state == "completed")
         figures(results_known_after=known, work_again_after=time.monotonic() - began)
+        # Who waits for a job goes on waiting.
+        said = [each.communicate(timeout=30) for each in waiting]
+        assert [each.returncode for each in waiting] == [0, 0, 7], said
+        assert said[-1][0] == "over\n"
+        assert fleet.run("delete", "watched") == 0  # it has no word for the witness
         assert until(fleet.all_ended, 40), fleet.said()
         assert fleet.outcomes("late") == ["timeout"]
         _finish(fleet, [specs[0], specs[1], specs[3], Spec("after", "quick")])

@@ -10,7 +10,7 @@ from queuectl.cli.jsonshapes import output_json
 from queuectl.cli.outputs import STREAMS, Printer, Reader, last_lines
 from queuectl.cli.parser import json_option, whole_number
 from queuectl.cli.screens.words import runs_word, why
-from queuectl.cli.waiting import changes, say_if_stuck
+from queuectl.cli.waiting import changes, patiently, say_if_stuck
 from queuectl.clock import now_ms
 from queuectl.durations import format_duration
 from queuectl.errors import BadInput, NotFound
@@ -83,7 +83,7 @@ def _follow(store: Store, job_id: str, streams: Sequence[int], lines: int | None
     follower = Follower(store, job_id, after=after, streams=streams, lines=lines)
     said = ""
     for _ in changes(store):
-        job = follower.look()
+        job = patiently(store, follower.look)
         if job.state in ENDED:
             break
         if job.state not in (said, PROCESSING):

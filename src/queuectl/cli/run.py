@@ -8,7 +8,7 @@ from queuectl.cli.context import note, on_terminal, store_of
 from queuectl.cli.follow import Follower
 from queuectl.cli.newjobs import add_job_options, command_of, fields_of, spec_of
 from queuectl.cli.parser import FIRST_WORD
-from queuectl.cli.waiting import changes, exit_code, say_if_stuck
+from queuectl.cli.waiting import changes, exit_code, patiently, say_if_stuck
 from queuectl.clock import now_ms
 from queuectl.errors import BadInput
 from queuectl.jobspec import fields_of_line
@@ -72,7 +72,7 @@ def _follow(store: Store, job_id: str, signals: _Signals, *, keep: bool) -> int:
     asked = False
     try:
         for _ in changes(store, wake=lambda: signals.caught):
-            job = follower.look()
+            job = patiently(store, follower.look, lambda: signals.caught)
             if job.state in ENDED:
                 break
             if signals.caught and not asked:

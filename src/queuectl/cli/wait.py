@@ -6,7 +6,7 @@ import time
 
 from queuectl.cli.context import note, out, out_json, store_of
 from queuectl.cli.parser import duration, json_option
-from queuectl.cli.waiting import changes, exit_code, say_if_stuck
+from queuectl.cli.waiting import changes, exit_code, patiently, say_if_stuck
 from queuectl.errors import WAIT_TIMED_OUT
 from queuectl.model import COMPLETED, ENDED
 
@@ -69,11 +69,17 @@ def _all(store: Store, ids: Sequence[str], until: float | None) -> list[Job] | N
 
 def _first(store: Store, ids: Sequence[str], until: float | None) -> list[Job] | None:
     """The first of the jobs to end."""
-    for _ in changes(store, until):
+
+    def look() -> list[Job]:
         for job_id in ids:
             job = store.get(job_id)
             if job.state in ENDED:
                 return [job]
+        return []
+
+    for _ in changes(store, until):
+        if ended := patiently(store, look, lambda: until and time.monotonic() >= until):
+            return ended
     return None
 
 

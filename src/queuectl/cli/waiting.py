@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import time
 
-from queuectl.errors import OWN_FAILURE
+from queuectl.errors import OWN_FAILURE, StoreError, StoreTooNew
 from queuectl.model import CANCELLED, COMPLETED, FAILED, PENDING, TIMEOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TypeVar
 
     from queuectl.model import Job
     from queuectl.store.base import Store
 
+    T = TypeVar("T")
+
 _SHORTEST = 0.005
 _LONGEST = 0.05
 _LOOK_ANYWAY = 1.0
+_PATIENCE = 60.0
+_ASK_AGAIN = 0.25
 
 
 def changes(
@@ -36,6 +41,20 @@ def changes(
             pause = min(pause * 1.5, _LONGEST)
             if wake() or store.change_mark() != mark or now - looked > _LOOK_ANYWAY:
                 break
+
+
+def patiently(store: Store, look: Callable[[], T], give_up: Callable[[], object] = int) -> T:
+    """What `look` finds. A server that was there a moment ago may be gone for a while; jobs go
+    on without it, so whoever waits for one goes on waiting."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return look()
+        except StoreError as error:
+            over = give_up() or time.monotonic() >= until
+            if over or not store.leases or isinstance(error, StoreTooNew):
+                raise
+        time.sleep(_ASK_AGAIN)
 
 
 def say_if_stuck(store: Store, job: Job) -> None:
