@@ -195,10 +195,10 @@ class Turn(Record):
     """What the store answers to a worker's turn.
 
     `refused` are tokens of finishes that were stale. `cancels` are tokens of this worker
-    whose runs a person wants ended. `stop` is how many seconds a person gives this
-    worker's running jobs (None: nobody asked). `next_due` is when the next job falls due
-    that nothing but time holds back. `drained` says that nothing in the worker's open
-    queues is due, failed or processing.
+    whose runs a person wants ended, named every turn until they have. `stop` is how many
+    seconds a person gives this worker's running jobs (None: nobody asked). `next_due` is
+    when the next job falls due that nothing but time holds back. `drained` says that nothing
+    in the worker's open queues is due, failed or processing.
     """
 
     claims: Sequence[Claim]
@@ -236,7 +236,8 @@ class Worker(Record):
 
 
 class Filter(Record):
-    """Which jobs. Empty or None means any; `limit` None means all; newest first."""
+    """Which jobs. Empty or None means any; `limit` None means all; newest first. `since` asks
+    for `created_at` then or later, `ended_before` for an end before."""
 
     states: tuple[str, ...] = ()
     queue: str | None = None

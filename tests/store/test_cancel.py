@@ -43,6 +43,16 @@ def test_a_failed_job_is_cancelled_at_once(store: Store, worker: LivingWorker) -
     assert [run.outcome for run in store.history("a")] == [FAILED]
 
 
+def test_a_cancelled_job_says_whether_it_had_run_before(
+    store: Store, worker: LivingWorker
+) -> None:
+    add(store, "ran", "never")
+    worker.run_one(FAILED)
+    store.cancel(["ran", "never"], T0)
+    assert store.get("ran").error == "cancelled before it ran again"
+    assert store.get("never").error == "cancelled before it ran"
+
+
 def test_a_blocked_job_is_cancelled_at_once_and_stays_so(
     store: Store, worker: LivingWorker
 ) -> None:

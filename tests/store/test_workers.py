@@ -94,6 +94,8 @@ def test_a_worker_can_be_asked_to_hurry(store: Store, worker: LivingWorker) -> N
     store.ask_stop([worker.id], 30)
     store.ask_stop([worker.id], 0)
     assert worker.turn().stop == 0
+    store.ask_stop([worker.id], 30)
+    assert worker.turn().stop == 0, "the shortest wish holds"
 
 
 def test_asking_several_or_unknown_workers_to_stop_is_harmless(

@@ -14,7 +14,7 @@ from queuectl.clock import now_ms
 from queuectl.model import CANCELLED, COMPLETED, DEAD, FAILED, PENDING, PROCESSING, RELEASED
 from queuectl.worker.stopping import stop
 
-from .helpers import PATIENCE, Shop, lines_of, lives, time_passes, wait_until
+from .helpers import PATIENCE, Shop, lines_of, lives, time_passes, wait_until, workers_of
 
 NEVER = 3600
 """A poll interval (seconds) by which nothing in a test is ever seen."""
@@ -297,6 +297,30 @@ def test_a_stop_may_be_hastened_by_another(shop: Shop) -> None:
     wait_until(lambda: "stopping" in supervisor.log)
     stop(shop.store, (), 0.1, now=False, all_hosts=False)
     assert supervisor.wait() == 0
+
+
+def test_a_worker_that_stops_by_a_signal_is_shown_as_stopping(shop: Shop) -> None:
+    supervisor = shop.start()
+    shop.add("sleep 30", "runs")
+    shop.wait_for("runs", PROCESSING)
+    assert shop.worker().state == "running"
+    supervisor.send(signal.SIGTERM)
+    wait_until(lambda: shop.worker().state == "stopping")
+    assert "30 s for runs, then it goes back" in supervisor.log
+    supervisor.send(signal.SIGINT)
+    assert supervisor.wait() == 0
+
+
+def test_a_worker_without_a_supervisor_says_that_it_waits_as_long_as_it_takes(
+    shop: Shop,
+) -> None:
+    supervisor = shop.start()
+    shop.add("sleep 0.5", "runs")
+    shop.wait_for("runs", PROCESSING)
+    supervisor.process.kill()
+    wait_until(lambda: "stopping: waiting for runs\n" in supervisor.log)
+    assert shop.wait_for("runs").state == COMPLETED
+    wait_until(lambda: not workers_of(shop.uid))
 
 
 def test_a_job_can_be_cancelled_while_its_worker_stops(shop: Shop) -> None:

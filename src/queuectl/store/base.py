@@ -180,8 +180,9 @@ class Store(Intake):
 
     @abstractmethod
     def release(self, worker_id: str, tokens: Iterable[int], now: int) -> None:
-        """Give back claims whose run never started: pending, uncharged, no trace in the
-        history. Tokens that are not current are passed over."""
+        """Give back claims whose run never started: uncharged, due at once, no trace in the
+        history, in the state from before the claim (pending, or failed); cancelled if
+        somebody has asked for that. Tokens that are not current are passed over."""
 
     @abstractmethod
     def workers(self) -> list[Worker]:
@@ -199,13 +200,15 @@ class Store(Intake):
         The caller has seen that it is gone (its slot file's lock was free, or
         `lost_workers` named it) and has ended its processes on this host. `unstarted` are
         the tokens that provably never started: these go back as by `release`; None says
-        that nothing can be proved. All others are settled as `lost`. Returns the ids of
-        the jobs that were settled. A worker that is unknown has no jobs: no effect.
+        that nothing can be proved. All others are settled as `lost`, or as cancelled if
+        somebody has asked for that. Returns the ids of those that were settled, not of
+        those given back. A worker that is unknown has no jobs: no effect.
         """
 
     @abstractmethod
     def ask_stop(self, worker_ids: Iterable[str], seconds: float) -> None:
-        """Ask workers to stop, giving what runs this many seconds (see `Turn.stop`)."""
+        """Ask workers to stop, giving what runs this many seconds (see `Turn.stop`). Of
+        several wishes the shortest holds."""
 
     # -- what people ask ---------------------------------------------------------------
 
@@ -234,25 +237,27 @@ class Store(Intake):
     def cancel(self, job_ids: Sequence[str], now: int) -> list[Change]:
         """Cancel jobs: pending and failed ones at once ("done"), processing ones by asking
         their worker ("asked"); ended ones are "refused", cancelled ones "already".
-        Jobs that wait for one of them are cancelled with it. Raises JobNotFound, before
-        any change."""
+        Jobs that wait for one of them are cancelled with it. An id given twice counts
+        once. Raises JobNotFound, before any change."""
 
     @abstractmethod
     def retry(self, job_ids: Sequence[str], now: int, *, again: bool = False) -> list[Change]:
         """Make failed, dead and cancelled jobs (completed ones if `again`) pending and due
         now, with `attempts` 0 and the history kept. Pending ones are "already",
-        processing ones and (without `again`) completed ones "refused". Raises
-        JobNotFound, before any change."""
+        processing ones, (without `again`) completed ones, and those that wait for a job
+        which is dead or cancelled are "refused", unless that is retried with them. An id
+        given twice counts once. Raises JobNotFound, before any change."""
 
     @abstractmethod
     def delete(self, job_ids: Sequence[str], now: int) -> list[Change]:
         """Remove jobs with their history and output; processing ones are "refused". Jobs
-        that wait for a removed one that had not completed are cancelled. Raises
-        JobNotFound, before any change."""
+        that wait for a removed one that had not completed are cancelled. An id given twice
+        counts once. Raises JobNotFound, before any change."""
 
     @abstractmethod
     def prune(self, ended_before: int, limit: int) -> int:
-        """Remove up to `limit` jobs that ended before that time; return how many."""
+        """Remove up to `limit` jobs that ended before that time, in any order; return how
+        many."""
 
     @abstractmethod
     def set_queue(

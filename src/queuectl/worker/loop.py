@@ -414,8 +414,11 @@ class Loop:
             self._stopping = True
             if self._running:
                 names = ", ".join(run.claim.id for run in list(self._running.values())[:5])
-                how = "waiting for" if seconds == NEVER else f"{seconds:g} s for"
-                self._report.line(f"stopping: {how} {names}, then it goes back")
+                if seconds == NEVER:
+                    self._report.line(f"stopping: waiting for {names}")
+                else:
+                    self._report.line(f"stopping: {seconds:g} s for {names}, then it goes back")
+                self._turns.tell_stopping(seconds)
             if self._backlog:
                 self._give_back_backlog()
         if self._stop_at == NEVER or at < self._stop_at:

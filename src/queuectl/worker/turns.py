@@ -155,6 +155,14 @@ class Turns:
 
         self._call(give_back, lambda: None)
 
+    def tell_stopping(self, seconds: float) -> None:
+        """Let others see that we claim no more, and give what runs so long."""
+
+        def ask(store: Store) -> None:
+            store.ask_stop([self._worker_id], seconds)
+
+        self._store.call(ask, lambda _none, _error: None)
+
     def sign_off(self, left: Callable[[], None]) -> None:
         """Leave the store; `left()` once that is done. Those that drain it with us may have
         waited for what we ran."""

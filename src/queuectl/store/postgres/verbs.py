@@ -37,7 +37,7 @@ class Verbs(Shared):
         if running:
             self._db.execute(sql("ask_cancel"), (running, now))
         if waiting:
-            self._db.execute(sql("cancel"), (waiting, now, "cancelled before it ran"))
+            self._db.execute(sql("cancel"), (waiting, now, None))
             self._add_total("cancelled", len(waiting))
             self._settle_waiting(waiting, now)
         results = {PROCESSING: "asked", CANCELLED: "already", PENDING: "done", FAILED: "done"}

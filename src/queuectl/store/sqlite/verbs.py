@@ -35,7 +35,7 @@ class Verbs(Shared, Store):
             return Change(job_id, state, "asked")
         if state in (PENDING, FAILED):
             self._db.execute(sql("drop_waits_of"), (seq,))
-            self._db.execute(sql("cancel"), (seq, now, "cancelled before it ran"))
+            self._db.execute(sql("cancel"), (seq, now, None))
             counts.move(queue, state, CANCELLED)
             counts.happened("cancelled")
             self._cancel_waiting(seq, CANCELLED, counts, now)
