@@ -118,8 +118,8 @@ SQLITE = [
     Mutant(
         "a rescued worker may turn",
         _LITE + "engine.py",
-        '            raise WorkerGone(f"worker {worker_id} was rescued")\n        return row',
-        '            return None, (), ""\n        return row',
+        '            raise WorkerGone(f"worker {worker_id} was rescued")\n        if row[3]',
+        '            return None, (), ""\n        if row[3]',
         f"{_FINISH}; {_RESCUE}",
     ),
     Mutant(
