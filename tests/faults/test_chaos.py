@@ -19,7 +19,7 @@ def test_no_promise_is_broken_whatever_is_killed_stopped_or_fails(seed: int) -> 
 def test_no_promise_is_broken_in_a_fleet_whatever_fails_or_is_cut_off(seed: int) -> None:
     shared_server()  # skips where there is none
     with chaos_server() as server:
-        _fight(FleetRound(server, seed, 8))
+        _fight(FleetRound(server, seed, 6))
 
 
 def _fight(fight: Round) -> None:

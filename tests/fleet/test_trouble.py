@@ -21,7 +21,7 @@ from queuectl.model import PROCESSING
 
 from .fleet import Fleet, figures
 
-OUTAGE = float(os.environ.get("FLEET_OUTAGE", "6"))
+OUTAGE = float(os.environ.get("FLEET_OUTAGE", "5"))
 """Seconds that the server is gone, longer than any call is tried again."""
 
 
@@ -117,7 +117,7 @@ def test_connections_that_are_ended_again_and_again_lose_and_double_nothing(
 
 
 def test_a_connection_that_is_dead_and_does_not_know_it_costs_no_lease() -> None:
-    with Fleet(lease_seconds="12") as fleet:
+    with Fleet(lease_seconds="9") as fleet:
         fleet.start_tree(1, 2, host=fleet.host("a"))
         assert until(lambda: fleet.serves("a"))
         (worker,) = fleet.workers("a")
@@ -127,7 +127,7 @@ def test_a_connection_that_is_dead_and_does_not_know_it_costs_no_lease() -> None
         fleet.proxies["a"].forget()
         (before,) = fleet.workers("a")
         began = time.monotonic()
-        assert until(lambda: fleet.workers("a")[0].heartbeat_at > before.heartbeat_at + 4000)
+        assert until(lambda: fleet.workers("a")[0].heartbeat_at > before.heartbeat_at + 3000)
         figures(another_heartbeat_after=time.monotonic() - began)
         assert fleet.job("j").state == PROCESSING
         assert fleet.workers("a")[0].id == worker.id
@@ -135,9 +135,10 @@ def test_a_connection_that_is_dead_and_does_not_know_it_costs_no_lease() -> None
 
 def test_a_slow_network_costs_no_lease_and_many_jobs_share_a_round_trip() -> None:
     with Fleet(lease_seconds="10") as fleet:
-        fleet.start_tree(2, 2, host=fleet.host("far", delay=0.2))
-        assert until(lambda: len(fleet.workers("far")) == 2, 40)
+        fleet.start_tree(2, 2, host=fleet.host("far"))
+        assert until(lambda: len(fleet.workers("far")) == 2)
         ids = {worker.id for worker in fleet.workers("far")}
+        fleet.proxies["far"].delay = 0.2
         count = 150
         lines = "".join(json.dumps({"command": ["true"]}) + "\n" for _ in range(count))
         began = time.monotonic()

@@ -18,7 +18,7 @@ SECRET = "s3cret"  # noqa: S105
 
 
 def test_a_worker_that_is_not_heard_of_is_told_until_it_is_heard_of_again() -> None:
-    with Fleet(lease_seconds="24") as fleet:
+    with Fleet(lease_seconds="15") as fleet:
         for name in ("still", "well"):
             fleet.start_tree(1, 1, host=fleet.host(name))
         well = fleet.hosts["well"]
@@ -29,17 +29,17 @@ def test_a_worker_that_is_not_heard_of_is_told_until_it_is_heard_of_again() -> N
         assert "silent" not in fleet.ask("status", host=well)[1]
         stopped = fleet.pids("supervisor", "worker", "job", host="still")
         fleet.signal(signal.SIGSTOP, stopped)
-        # As it will be in 11 s: the last heartbeat is that old, the lease has 13 to go.
+        # As it will be in 7 s: the last heartbeat is that old, the lease has 8 to go.
         fleet.query(
-            "UPDATE queuectl.workers SET lease_until = clock_timestamp() + interval '13 s'"  # noqa: S608
+            "UPDATE queuectl.workers SET lease_until = clock_timestamp() + interval '8 s'"  # noqa: S608
             f" WHERE id = '{worker.id}'"
         )
-        assert "; 1 silent for 1" in fleet.ask("status", host=well)[1]
+        assert "; 1 silent for " in fleet.ask("status", host=well)[1]
         listed = {each["id"]: each for each in fleet.ask_json("worker", "list", host=well)}
-        assert 11 < listed.pop(worker.id)["silent_seconds"] < 24
+        assert 7 < listed.pop(worker.id)["silent_seconds"] < 15
         assert [each["silent_seconds"] for each in listed.values()] == [None]
         lines = fleet.ask("worker", "list", host=well)[1].splitlines()
-        assert ["silent 1" in line for line in lines if worker.id in line] == [True]
+        assert ["silent" in line for line in lines if worker.id in line] == [True]
         fleet.signal(signal.SIGCONT, stopped)
         assert until(lambda: "silent" not in fleet.ask("status", host=well)[1])
         assert fleet.job("j").state == fleet.job("k").state == "processing"
