@@ -18,7 +18,7 @@ from queuectl.model import (
     Want,
 )
 from queuectl.store.base import Store
-from store.conftest import backend, store  # noqa: F401 - fixtures of the contract suite
+from store.conftest import backend, pytest_generate_tests, store  # noqa: F401 - its fixtures
 from store.helpers import T0, LivingWorker, a_job, a_worker, states, the_end
 
 from .hostile import SPEAKABLE, SPELLS
