@@ -6,8 +6,10 @@ number of finished ones (a fifth of it are scheduled); the bounds are the same f
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,8 @@ import pytest
 from postgres_server import PostgresServer, shared_server
 from queuectl.store.postgres import PostgresStore
 from queuectl.store.postgres.database import sql
-from store.helpers import T0, LivingWorker, a_job, living_worker
+from queuectl.store.postgres.engine import _end_of
+from store.helpers import T0, LivingWorker, a_job, living_worker, the_end
 
 FINISHED = int(os.environ.get("QUEUECTL_TEST_ROWS", "1000000"))
 
@@ -173,3 +176,61 @@ def test_promotion_is_bounded_however_many_are_due(
     cost = explain(store, "promote", (T0 + 10**10, 500))
     assert cost.whole_tables == set()
     assert cost.rows <= 1_000 + 50
+
+
+# -- statistics of a quiet time ------------------------------------------------------------
+
+
+@pytest.fixture
+def rush(server: PostgresServer, tmp_path: Path) -> Iterator[PostgresStore]:
+    """Thousands are ready and running, of which the statistics know nothing: they are of an
+    hour when all had ended. Indexes of what is ready and what runs then look like nothing,
+    and cheap to read from end to end."""
+    name = server.new_database()
+    with PostgresStore(server.url(name), str(tmp_path / "home")) as store:
+        script = _MANY.format(t0=T0, later=T0 + 10**9, finished=20_000, scheduled=0, paused=0)
+        server.run_sql(script + "ANALYZE queuectl.jobs", name)
+        store.enqueue([a_job(priority=n % 10 + 1) for n in range(8_000)], T0)
+        with living_worker(store) as other:
+            other.claim(2_000)
+            yield store
+    server.drop_database(name)
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_a_claim_reads_what_it_takes_after_a_quiet_time(
+    rush: PostgresStore, prepared: bool
+) -> None:
+    with living_worker(rush) as worker:
+        if prepared:
+            types = "text, bigint, bigint, bigint, bigint, integer[]"
+            values = f"'{worker.id}', {T0}, 16, 16, 80, '{{}}'"
+            cost = explain_prepared(rush, "claim", types, values)
+        else:
+            cost = explain(rush, "claim", (worker.id, T0, 16, 16, 80, []))
+    assert cost.whole_tables <= SMALL_TABLES
+    assert cost.rows < 400
+    assert cost.pages < 3_000
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+@pytest.mark.parametrize("name", ["finish", "give_back"])
+def test_an_end_touches_its_own_job_after_a_quiet_time(
+    rush: PostgresStore, name: str, prepared: bool
+) -> None:
+    with living_worker(rush) as worker:
+        claims = worker.claim(8)
+        if name == "finish":
+            ends = json.dumps([_end_of(the_end(claim)) for claim in claims])
+            values: tuple[Any, ...] = (worker.id, ends)
+            types, literals = "text, jsonb", f"'{worker.id}', '{ends}'"
+        else:
+            tokens = [claim.token for claim in claims]
+            values = (worker.id, tokens, T0)
+            types, literals = "text, bigint[], bigint", f"'{worker.id}', ARRAY{tokens}, {T0}"
+        if prepared:
+            cost = explain_prepared(rush, name, types, literals)
+        else:
+            cost = explain(rush, name, values)
+    assert cost.whole_tables <= SMALL_TABLES
+    assert cost.rows < 200

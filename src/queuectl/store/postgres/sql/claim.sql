@@ -1,5 +1,7 @@
 -- $1 worker, $2 now, $3 jobs of any kind, $4 jobs at most, $5 candidates a queue (more than
 -- $4, since others may be taking the first ones this moment), $6 environments known already.
+-- Where seq decides, ready and state are asked so that they find no partial index: when the
+-- statistics are of a time when all had ended, it looks cheap to read such a one as a whole.
 -- One row at least; its last column says that others held candidates that were wanted.
 WITH open AS MATERIALIZED (
     SELECT q.number, CASE WHEN q.max_running IS NOT NULL THEN q.max_running - (
@@ -24,7 +26,7 @@ WITH open AS MATERIALIZED (
     WHERE open.room IS NULL OR c.place <= open.room
 ), taken AS MATERIALIZED (
     SELECT j.seq, j.priority, j.max_retries FROM queuectl.jobs j
-    WHERE j.ready AND j.seq = ANY (ARRAY(SELECT seq FROM line))
+    WHERE coalesce(j.ready, false) AND j.seq = ANY (ARRAY(SELECT seq FROM line))
     ORDER BY j.priority DESC, j.seq
     LIMIT $4
     FOR UPDATE SKIP LOCKED
@@ -42,7 +44,7 @@ WITH open AS MATERIALIZED (
         runs = runs + 1, token = nextval('queuectl.tokens'), worker_id = $1,
         started_at = $2, finished_at = NULL, duration = NULL, updated_at = $2
     FROM chosen
-    WHERE j.seq = chosen.seq AND j.ready
+    WHERE j.seq = chosen.seq AND coalesce(j.ready, false)
     RETURNING j.*
 ), counted AS (
     INSERT INTO queuectl.total_changes (event, n)

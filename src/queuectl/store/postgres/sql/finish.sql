@@ -17,7 +17,8 @@ WITH ends AS MATERIALIZED (
         started_at = e.started_at, finished_at = e.finished_at, duration = e.duration,
         updated_at = e.finished_at
     FROM ends e
-    WHERE j.seq = e.seq AND j.token = e.token AND j.state = 'processing'
+    -- coalesce: see claim.sql
+    WHERE j.seq = e.seq AND j.token = e.token AND coalesce(j.state, '') = 'processing'
     RETURNING j.state AS became, e.*
 ), kept AS (
     INSERT INTO queuectl.attempts (
