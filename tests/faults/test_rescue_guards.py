@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -115,6 +116,25 @@ def test_the_process_of_a_run_is_ended_by_its_pid_and_start(
     assert rescue is not None
     assert rescue.step(0) is not None
     assert bystander.wait(5) == -signal.SIGTERM
+    rescue.close(done=True)
+
+
+def test_the_grace_of_a_rescue_ends_where_others_may_run_the_jobs(folder: str) -> None:
+    stubborn = subprocess.Popen(
+        ["sh", "-c", "trap '' TERM; while :; do sleep 0.02; done"], env={MARK: f"{UID}.7"}
+    )
+    assert until(lambda: stubborn.pid in Census(UID).marked(7))
+    child = os.fork()
+    if child == 0:
+        file = SlotFile(folder, "dead", 4)
+        file.set_fence(time.clock_gettime_ns(time.CLOCK_BOOTTIME) + 300_000_000)
+        file.begin(7, 0)
+        os._exit(0)
+    os.waitpid(child, 0)
+    rescue = Rescue.begin(folder, "dead", UID)
+    assert rescue is not None
+    assert until(lambda: rescue.step(3600) is None)
+    assert stubborn.wait(1) == -signal.SIGKILL
     rescue.close(done=True)
 
 

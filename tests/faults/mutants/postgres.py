@@ -197,7 +197,7 @@ POSTGRES = [
         WORKER + "rescue.py",
         "min(grace, self._seconds_left())",
         "grace",
-        f"{_FLEET}test_hosts.py -k grace",
+        "tests/faults/test_rescue_guards.py -k grace",
     ),
     Mutant(
         "a worker of another home is dead with its process",
