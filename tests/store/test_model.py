@@ -242,7 +242,8 @@ class StoreMachine(RuleBasedStateMachine):
     def worker_is_asked_to_stop(self, who: int, seconds: float) -> None:
         worker = self.alive[who % len(self.alive)]
         self.stores[0].ask_stop([worker.id], seconds)
-        self.plain.workers[worker.id].stop = seconds
+        plain = self.plain.workers[worker.id]
+        plain.stop = seconds if plain.stop is None else min(plain.stop, seconds)
 
     # -- people --------------------------------------------------------------------------
 
