@@ -250,7 +250,11 @@ class Arena:
 
     def reap(self) -> None:
         """Take leave of children that have ended."""
-        self._children = [child for child in self._children if child.poll() is None]
+        for child in self._children:
+            if child.poll() is not None and child.stdin is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    child.stdin.close()
+        self._children = [child for child in self._children if child.returncode is None]
 
     def _kill_all(self) -> bool:
         """Whether nobody was left to be killed."""
@@ -379,9 +383,7 @@ class Arena:
         assert until(self._kill_all), self.processes()
         for child in self._children:
             child.wait()
-            if child.stdin:
-                with contextlib.suppress(BrokenPipeError):
-                    child.stdin.close()
+        self.reap()
         self._control.close()
         if self._mounted:
             subprocess.run(["umount", "--lazy", self.disk], check=True)
