@@ -16,14 +16,14 @@ POSTGRES = [
     Mutant(
         "PostgreSQL: a finish needs no token",
         _PGSQL + "finish.sql",
-        "AND j.token = e.token AND j.state",
-        "AND j.state",
+        "AND j.token = e.token AND coalesce",
+        "AND coalesce",
         _FINISH,
     ),
     Mutant(
         "PostgreSQL: a finish needs no state",
         _PGSQL + "finish.sql",
-        "AND j.token = e.token AND j.state = 'processing'",
+        "AND j.token = e.token AND coalesce(j.state, '') = 'processing'",
         "AND j.token = e.token",
         _FINISH,
     ),
