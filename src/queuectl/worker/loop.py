@@ -6,31 +6,27 @@ waits for the store (see `turns`).
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections import deque
-from heapq import heappop, heappush
 from random import random
 from selectors import EVENT_READ, DefaultSelector
 
-from queuectl import host
 from queuectl.errors import QueuectlError, StoreError
-from queuectl.model import CANCELLED, RELEASED, STDERR, Claim, Finish, Want
+from queuectl.model import Claim, Finish, Want
 from queuectl.records import Record
 from queuectl.transitions import settle
-from queuectl.worker import jobenv, process
-from queuectl.worker.census import Census
 from queuectl.worker.faultpoints import reach
-from queuectl.worker.pace import WATCH_AFTER, Pace
+from queuectl.worker.jobenv import JobEnvironment
+from queuectl.worker.pace import Pace
 from queuectl.worker.rescue import Rescues
-from queuectl.worker.run import NEVER, Run, failed_start
+from queuectl.worker.run import NEVER, Run
+from queuectl.worker.runs import Runs
 from queuectl.worker.turns import Turns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queuectl.config import Config
-    from queuectl.model import Outcome, Turn
+    from queuectl.model import Outcome, OutputPart, Turn
     from queuectl.worker.doorbell import Doorbell
     from queuectl.worker.heart import Heart
     from queuectl.worker.lookout import News
@@ -82,22 +78,13 @@ class Loop:
         store.on_news = self._heard
         self._slot_file = slot_file
         self._report = report
-        self._environment = jobenv.JobEnvironment(settings.store_url, settings.store_uid)
         self._selector = DefaultSelector()
         self._selector.register(store.fileno(), EVENT_READ, store.deliver)
         self._selector.register(bell.fileno(), EVENT_READ, self._rung)
         self._bell = bell
         self._heart = heart
-        self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        self._free = list(range(settings.first_slot, settings.first_slot + settings.slots))
-        self._running: dict[int, Run] = {}
-        """By pid: what holds a slot."""
-        self._young: deque[Run] = deque()
-        """Running so briefly that nobody watches their pipes yet, oldest first."""
         self._backlog: deque[Claim] = deque()
         """Claimed ahead, not started."""
-        self._entries: dict[int, int] = {}
-        """Token -> entry of the slot file."""
         self._pace = Pace(settings.slots)
         self._turns = Turns(
             settings.worker_id,
@@ -107,7 +94,17 @@ class Loop:
             self._lose_all,
             self._grow_old,
         )
-        self._soonest = NEVER
+        self._runs = Runs(
+            range(settings.first_slot, settings.first_slot + settings.slots),
+            slot_file,
+            self._selector,
+            JobEnvironment(settings.store_url, settings.store_uid),
+            settings.store_uid,
+            self._pace,
+            report,
+            self._ended,
+            self._turns.add_output,
+        )
         self._stopping = False
         self._outdated = False
         self.signed_off = False
@@ -115,8 +112,6 @@ class Loop:
         self._stop_at = NEVER
         self._exit_code: int | None = None
         self._rescues = Rescues(store, settings.store_uid, report)
-        self._census: Census | None = None
-        self._children = process.Children()
 
     # -- the loop ----------------------------------------------------------------------
 
@@ -128,6 +123,10 @@ class Loop:
         """No more of that."""
         self._selector.unregister(descriptor)
 
+    def reap(self) -> None:
+        """Children have exited."""
+        self._runs.reap()
+
     def run(self) -> int:
         """Serve events until the worker has left; its exit code."""
         while self._exit_code is None:
@@ -138,7 +137,7 @@ class Loop:
             self._slot_file.turned()
             for key, _mask in self._selector.select(patience):
                 if isinstance(key.data, Run):
-                    self._read(key.data, key.fd)
+                    self._runs.read(key.data, key.fd)
                 else:
                     key.data()
             self._keep_time()
@@ -153,16 +152,16 @@ class Loop:
             for _ in range(_STARTS_A_TURN):
                 if not self._can_start():
                     break
-                self._start(self._backlog.popleft())
+                self._start()
         if self._turns.is_due(
-            hungry=bool(self._free) and not self._backlog,
+            hungry=bool(self._runs.free) and not self._backlog,
             low=self._pace.runs_low(len(self._backlog)),
             stopping=self._stopping,
         ):
             self._turns.take(self._want(), self._known_tokens)
 
     def _can_start(self) -> bool:
-        return bool(self._backlog and self._free and self._slot_file.room)
+        return bool(self._backlog) and self._runs.can_start
 
     def _patience(self) -> float:
         """Seconds until something is due by time alone."""
@@ -170,13 +169,12 @@ class Loop:
         if self._can_start() and now >= self._turns.paused_until:
             return 0.0
         until = min(
-            self._soonest,
+            self._runs.due_at,
             self._stop_at,
             self._rescues.due_at,
             self._turns.due_at(now, stopping=self._stopping),
             self._pace.give_back_at if self._backlog else NEVER,
             now + self._look_at_fence(),
-            self._young[0].started + WATCH_AFTER if self._young else NEVER,
         )
         return max(0.0, until - now)
 
@@ -187,169 +185,53 @@ class Loop:
 
     def _keep_time(self) -> None:
         now = time.monotonic()
-        while self._young and (
-            not self._young[0].pipes or now >= self._young[0].started + WATCH_AFTER
-        ):
-            self._young.popleft().watch()
-        if now >= self._soonest:
-            for run in list(self._running.values()):
-                if now >= run.deadline and run.tick(now, self._take_census):
-                    self._over(run)
-                elif run.flush:
-                    self._flush_output(run)
-            self._soonest = min((run.deadline for run in self._running.values()), default=NEVER)
+        self._runs.keep_time(now)
         if self._heart is not None and self._heart.is_over:
             self._lose_all(StoreError("the lease could not be renewed in time"))
         if now >= self._stop_at:
-            self._cut_off(at_once=False)
+            self._stop_at = NEVER
+            self._runs.cut_off(at_once=False)
         if now >= self._rescues.due_at and self._rescues.go_on(self._config.kill_grace):
             self._turns.look_soon()
         if self._backlog and now >= self._pace.give_back_at:
             self._give_back_backlog()
-        self._census = None
-
-    def _take_census(self) -> Census:
-        """One look over /proc serves all runs that end in the same turn of the loop."""
-        if self._census is None:
-            self._census = Census(self._settings.store_uid)
-        return self._census
 
     # -- runs --------------------------------------------------------------------------
 
-    def _start(self, claim: Claim) -> None:
-        slot = heappop(self._free)
-        run = Run(
-            claim, slot, self._config.output_limit, self._config.kill_grace, self._selector
-        )
-        earliest = host.ticks_now()
-        run.entry = self._slot_file.begin(claim.token, earliest)
-        self._entries[claim.token] = run.entry
-        reach("start.noted")
+    def _start(self) -> None:
+        claim = self._backlog.popleft()
         try:
-            warning = jobenv.enter(claim)
-            if warning:
-                run.output.take(STDERR, warning.encode())
-            run.start(self._environment.of(claim, slot), self._null)
-        except process.CannotStartError as error:
-            run.output.take(STDERR, f"{error.message}\n".encode("utf-8", "replace"))
-            self._not_started(run, failed_start(error.exit_code, error.message))
-            return
+            self._runs.start(claim, self._config)
         except OSError as error:
-            if host.is_shortage(error):
-                self._try_later(run, error)
-            else:
-                self._not_started(run, failed_start(None, str(error.strerror)))
-            return
-        reach("start.spawned")
-        self._slot_file.started(run.entry, claim.token, run.pid, earliest, host.ticks_now() + 1)
-        self._running[run.pid] = run
-        if self._pace.loud:
-            run.watch()
-        else:
-            self._young.append(run)
-        self._soonest = min(self._soonest, run.deadline)
-        self._pace.started()
-        self._report.started(claim)
+            self._backlog.appendleft(claim)
+            self._turns.pause(1.0)
+            self._report.line(f"can't start {claim.id} now: {error.strerror}; trying again")
 
-    def _not_started(self, run: Run, outcome: Outcome) -> None:
-        heappush(self._free, run.slot)
-        self._report.started(run.claim)
-        self._record(run, outcome)
-
-    def _try_later(self, run: Run, error: OSError) -> None:
-        """The machine is short of processes or descriptors: nothing of this is the job's."""
-        heappush(self._free, run.slot)
-        self._slot_file.clear(self._entries.pop(run.claim.token))
-        self._backlog.appendleft(run.claim)
-        self._turns.pause(1.0)
-        self._report.line(f"can't start {run.claim.id} now: {error.strerror}; trying again")
-
-    def _read(self, run: Run, descriptor: int) -> None:
-        if descriptor in run.pipes:
-            run.read(descriptor)
-            self._soonest = min(self._soonest, run.deadline)
-
-    def reap(self) -> None:
-        """Children have exited."""
-        exited: list[tuple[Run, int]] = []
-        while True:
-            try:
-                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                break
-            if found is None:
-                break
-            pid = found.si_pid
-            run = self._running.get(pid)
-            if run is not None and not run.is_ending:
-                # While it is a zombie its group can't be anybody else's.
-                process.signal_group(pid, signal.SIGTERM)
-            _pid, status = os.waitpid(pid, 0)
-            if run is not None:
-                exited.append((run, status))
-        sessions = self._orphaned_sessions(exited) if exited else ()
-        for run, status in exited:
-            left = run.pid in sessions or process.has_group(run.pid)
-            if run.exited(status, left=left):
-                self._over(run)
-            else:
-                self._soonest = min(self._soonest, run.deadline)
-
-    def _orphaned_sessions(self, exited: list[tuple[Run, int]]) -> set[int]:
-        """The sessions of processes that outlived who started them."""
-        children = self._children.pids()
-        if len(children) == len(self._running) - len(exited):
-            return set()
-        orphans = set(children) - self._running.keys()
-        try:
-            facts = [host.stat(pid) for pid in orphans]
-        except OSError:  # too short of something to look now: as if all had left somebody
-            return {run.pid for run, _status in exited}
-        return {found[1] for found in facts if found is not None}
-
-    def _over(self, run: Run) -> None:
-        reach("run.over")
-        del self._running[run.pid]
-        heappush(self._free, run.slot)
-        outcome = run.outcome()
-        self._pace.ended(outcome.duration or 0.0, was_loud=run.was_loud)
-        self._record(run, outcome)
-
-    def _record(self, run: Run, outcome: Outcome) -> None:
-        claim = run.claim
+    def _ended(self, claim: Claim, outcome: Outcome, output: OutputPart | None) -> None:
         verdict = settle(claim.attempts, claim.policy, outcome, random())
         self._turns.add(
-            Finish.make(
-                (claim.token, claim.seq, claim.attempt, outcome, verdict, run.output.changes())
-            )
+            Finish.make((claim.token, claim.seq, claim.attempt, outcome, verdict, output))
         )
         self._report.ended(claim, outcome, verdict)
-
-    def _flush_output(self, run: Run) -> None:
-        run.flush = False
-        part = run.output.changes()
-        if part is not None:
-            self._turns.add_output(part)
 
     # -- turns -------------------------------------------------------------------------
 
     def _want(self) -> Want:
         if self._stopping:
             return Want(0)
-        free = max(0, min(len(self._free) - len(self._backlog), self._slot_file.room))
-        ahead = self._pace.ahead - max(0, len(self._backlog) - len(self._free))
-        return Want.make((free, max(0, min(ahead, self._slot_file.room - free))))
+        slots, room, waiting = self._runs.free, self._slot_file.room, len(self._backlog)
+        free = max(0, min(slots - waiting, room))
+        ahead = self._pace.ahead - max(0, waiting - slots)
+        return Want.make((free, max(0, min(ahead, room - free))))
 
     def _known_tokens(self) -> set[int]:
         """Every claim that we hold and have not ended."""
-        known = {run.claim.token for run in self._running.values()}
-        known.update(claim.token for claim in self._backlog)
-        return known
+        return {claim.token for claim in (*self._runs.claims, *self._backlog)}
 
     def _answered(self, answer: Turn, finishes: list[Finish], _want: Want) -> None:
         """What a turn brought."""
         for finish in finishes:
-            self._slot_file.clear(self._entries.pop(finish.token))
+            self._runs.recorded(finish.token)
         for token in answer.refused:
             self._report.line(f"a result was refused as stale (token {token})")
         if answer.claims:
@@ -366,7 +248,7 @@ class Loop:
             self.stop(NEVER)
 
     def _is_idle(self) -> bool:
-        return not self._running and not self._backlog and self._turns.settled
+        return not self._runs and not self._backlog and self._turns.settled
 
     def _give_back_backlog(self) -> None:
         """What was claimed ahead would wait behind busy slots: let others have it."""
@@ -376,11 +258,8 @@ class Loop:
         self._turns.release(tokens)
 
     def _cancel(self, token: int) -> None:
-        for run in self._running.values():
-            if run.claim.token == token:
-                run.end(CANCELLED, self._take_census)
-                self._soonest = min(self._soonest, run.deadline)
-                return
+        if self._runs.cancel(token):
+            return
         waiting = [claim for claim in self._backlog if claim.token == token]
         if waiting:
             self._backlog.remove(waiting[0])
@@ -412,8 +291,8 @@ class Loop:
         at = time.monotonic() + seconds
         if not self._stopping:
             self._stopping = True
-            if self._running:
-                names = ", ".join(run.claim.id for run in list(self._running.values())[:5])
+            if self._runs:
+                names = ", ".join(claim.id for claim in self._runs.claims[:5])
                 if seconds == NEVER:
                     self._report.line(f"stopping: waiting for {names}")
                 else:
@@ -431,12 +310,6 @@ class Loop:
     def stop_now(self) -> None:
         """A signal asked to stop without waiting."""
         self.stop(0)
-
-    def _cut_off(self, *, at_once: bool) -> None:
-        self._stop_at = NEVER
-        for run in self._running.values():
-            run.end(RELEASED, self._take_census, at_once=at_once)
-            self._soonest = min(self._soonest, run.deadline)
 
     def _leave(self) -> None:
         """When nothing runs and all is recorded, sign off."""
@@ -460,6 +333,5 @@ class Loop:
     def _lose_all(self, error: QueuectlError) -> None:
         """Others may run our jobs now: end them, record nothing."""
         self._report.line(f"giving up: {error}")
-        for run in self._running.values():
-            run.end(RELEASED, self._take_census, at_once=True)
+        self._runs.cut_off(at_once=True)
         self._exit_code = 75  # EX_TEMPFAIL: the supervisor starts a new incarnation

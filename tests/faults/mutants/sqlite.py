@@ -224,15 +224,15 @@ SQLITE = [
     ),
     Mutant(
         "an end is taken for recorded before it is",
-        WORKER + "loop.py",
-        "        self._record(run, outcome)\n\n    def _record",
-        "        self._record(run, outcome)\n"
-        "        self._slot_file.clear(self._entries[run.claim.token])\n\n    def _record",
+        WORKER + "runs.py",
+        '        reach("run.over")\n',
+        '        reach("run.over")\n'
+        "        self._slot_file.clear(self._entries[run.claim.token])\n",
         f"{_NTH} -k worker",
     ),
     Mutant(
         "a run is noted after its start",
-        WORKER + "loop.py",
+        WORKER + "runs.py",
         "run.entry = self._slot_file.begin(claim.token, earliest)",
         "run.entry = self._slot_file.begin(0, earliest)",
         f"{_NTH} -k worker",

@@ -81,21 +81,21 @@ ENGINE = [
     ),
     Mutant(
         "no TERM to the group of a run that ended",
-        WORKER + "loop.py",
+        WORKER + "runs.py",
         "                process.signal_group(pid, signal.SIGTERM)\n",
         "                pass\n",
         _ENDING,
     ),
     Mutant(
         "nobody looks for what is left of a group",
-        WORKER + "loop.py",
+        WORKER + "runs.py",
         "left = run.pid in sessions or process.has_group(run.pid)",
         "left = run.pid in sessions",
         f"{_TROUBLE} -k parent",
     ),
     Mutant(
         "nobody looks for what is left of a session",
-        WORKER + "loop.py",
+        WORKER + "runs.py",
         "left = run.pid in sessions or process.has_group(run.pid)",
         "left = process.has_group(run.pid)",
         f"{_TROUBLE} -k group_of",
@@ -194,7 +194,7 @@ ENGINE = [
     Mutant(
         "a worker that must give up leaves its jobs alone",
         WORKER + "loop.py",
-        "run.end(RELEASED, self._take_census, at_once=True)\n        self._exit_code",
+        "self._runs.cut_off(at_once=True)\n        self._exit_code",
         "pass\n        self._exit_code",
         _GUARDS,
     ),
