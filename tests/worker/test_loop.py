@@ -306,7 +306,7 @@ def test_a_worker_that_stops_by_a_signal_is_shown_as_stopping(shop: Shop) -> Non
     assert shop.worker().state == "running"
     supervisor.send(signal.SIGTERM)
     wait_until(lambda: shop.worker().state == "stopping")
-    assert "30 s for runs, then it goes back" in supervisor.log
+    wait_until(lambda: "30 s for runs, then it goes back" in supervisor.log)
     supervisor.send(signal.SIGINT)
     assert supervisor.wait() == 0
 
