@@ -1,7 +1,7 @@
 """What a supervisor and two workers cost while there is nothing to do, over a minute.
 
 CPU and context switches of all their threads from `/proc`; bytes sent to the disk from
-`/proc/PID/io` (the heartbeats: one a worker every `lease_seconds / 6`, 20 s).
+`/proc/PID/io` (the heartbeats: one a worker every half of `lease_seconds`, 60 s).
 """
 
 from __future__ import annotations

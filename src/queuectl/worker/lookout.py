@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from queuectl.store.base import Store
     from queuectl.worker.slots import SlotFile
 
+_BEATS_A_LEASE = 2
+"""Where a lock proves that a worker lives, they only tell people when it last went round."""
+_LOOKS_A_LEASE = 6
 _PRUNE_EVERY = 60.0
 _PRUNED_AT_ONCE = 1000
 
@@ -37,6 +40,7 @@ class Lookout:
         self._config = config
         self._mark: object = None
         self._beat_at = 0.0
+        self._look_at = 0.0
         self._prune_at = 0.0
 
     def __call__(self, store: Store) -> News | None:
@@ -44,11 +48,12 @@ class Lookout:
             raise WorkerGone("the slot file is gone: nobody could tell that we live")
         now = time.monotonic()
         gone = dead_here(store)
-        if now >= self._beat_at:
-            if not store.leases:  # else a thread of its own does it: see `heart`
-                store.heartbeat(self._worker_id, now_ms())
-            self._beat_at = now + self._config.lease_seconds / 6
+        if now >= self._look_at:
+            self._look_at = now + self._config.lease_seconds / _LOOKS_A_LEASE
             gone += lost(store)
+        if now >= self._beat_at and not store.leases:  # else a thread of its own: see `heart`
+            store.heartbeat(self._worker_id, now_ms())
+            self._beat_at = now + self._config.lease_seconds / _BEATS_A_LEASE
         retention = self._config.retention
         if retention is not None and now >= self._prune_at:
             pruned = store.prune(now_ms() - round(retention * 1000), _PRUNED_AT_ONCE)

@@ -99,9 +99,8 @@ class Engine(Shared, Store):
         with self._writing() as counts:
             stop, queues, host_name = self._orders(worker_id, want)
             refused = self._record(finishes, worker_id, host_name, counts) if finishes else []
-            for part in output:
-                if self._db.execute(sql("is_current"), (worker_id, part.token)).get:
-                    self._keep(part)
+            if output:
+                self._keep([part for part in output if self._is_current(worker_id, part)])
             self._promote(now)
             open_queues = self._open_queues(queues, counts)
             claims = self._claim(worker_id, open_queues, want, counts, now)
@@ -176,11 +175,10 @@ class Engine(Shared, Store):
                 others.append(finish)
         rows = [_attempt_row(finish, worker_id, host_name) for finish in fresh.values()]
         self._db.executemany(sql("add_attempt"), rows)
+        self._keep([f.output for f in fresh.values() if f.output is not None])
         anybody_waits = self._db.execute(sql("anybody_waits")).get
         for token, finish in fresh.items():
             state, queue = recorded[token]
-            if finish.output is not None:
-                self._keep(finish.output)
             counts.move(queue, PROCESSING, state)
             self._count_outcome(finish.outcome.kind, state, counts)
             if anybody_waits:
@@ -215,12 +213,16 @@ class Engine(Shared, Store):
         if state == DEAD:
             counts.happened("dlq")
 
-    def _keep(self, part: OutputPart) -> None:
-        for number in part.drop:
-            self._db.execute(sql("drop_output"), (part.token, number))
-        for chunk in part.put:
-            number, stream, offset, data = chunk
-            self._db.execute(sql("put_output"), (part.token, number, stream, offset, data))
+    def _is_current(self, worker_id: str, part: OutputPart) -> bool:
+        return bool(self._db.execute(sql("is_current"), (worker_id, part.token)).get)
+
+    def _keep(self, parts: Sequence[OutputPart]) -> None:
+        if not parts:
+            return
+        drops = [(part.token, number) for part in parts for number in part.drop]
+        puts = [(part.token, *chunk) for part in parts for chunk in part.put]
+        self._db.executemany(sql("drop_output"), drops)
+        self._db.executemany(sql("put_output"), puts)
 
     def _promote(self, now: int) -> None:
         next_due = self._db.execute(sql("next_due")).get
