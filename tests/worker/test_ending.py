@@ -201,6 +201,27 @@ def test_a_group_of_its_own_within_the_session_is_ended_with_the_run(
     assert not any(map(lives, numbers_in(pids)))
 
 
+def test_what_a_run_left_is_seen_while_another_waits_for_its_output_to_close(
+    patient_crew: Shop, pids: Path
+) -> None:
+    """The other has no process left: somebody who is no child of the worker holds its pipe."""
+    go = pids.with_name("go")
+    waits = f"echo $$ >> {pids}; until [ -e {go} ]; do sleep 0.01; done"
+    held = patient_crew.add(waits, "held")
+    (leader,) = started(pids, 1)
+    pipe = os.open(f"/proc/{leader}/fd/1", os.O_WRONLY)
+    try:
+        go.touch()
+        wait_until(lambda: not lives(leader))
+        child = f"{sys.executable} {in_a_group_of_its_own()} >> {pids} 2>/dev/null"
+        assert patient_crew.run(f"{child} & {_once(pids, 2)}").state == COMPLETED
+        assert not any(map(lives, numbers_in(pids)))
+        assert patient_crew.state(held) == PROCESSING
+    finally:
+        os.close(pipe)
+    assert patient_crew.wait_for(held).state == COMPLETED
+
+
 def test_a_session_of_its_own_that_holds_the_output_is_ended_with_the_run(
     patient_crew: Shop, pids: Path
 ) -> None:

@@ -27,7 +27,6 @@ from queuectl.worker.heart import Heart, boot_ns
 from queuectl.worker.lookout import Lookout
 from queuectl.worker.loop import OUTDATED, Loop, Settings
 from queuectl.worker.pace import MOST
-from queuectl.worker.process import adopt_orphans
 from queuectl.worker.report import Report
 from queuectl.worker.rescue import end_runs
 from queuectl.worker.run import NEVER
@@ -84,7 +83,6 @@ def _work(
     ready: int,
 ) -> int:
     _make_room(settings.slots)
-    adopt_orphans()
     report = Report()
     bell = Doorbell(settings.store_uid, settings.worker_id)
     lookout = Lookout(settings.worker_id, config, slot_file)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from contextlib import suppress
 from functools import lru_cache
 
 from queuectl.worker.directly import plain_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from queuectl.model import Command
 
@@ -136,36 +137,36 @@ def _find(name: str, env: Mapping[bytes, bytes]) -> bytes:
     raise CannotStartError(NOT_FOUND, f"{name}: not found")
 
 
-def adopt_orphans() -> None:
-    """Become the parent of every process that a run leaves behind (prctl(2),
-    PR_SET_CHILD_SUBREAPER): then they are seen at once, and reaped whatever init does."""
-    from ctypes import CDLL
-
-    prctl = getattr(CDLL(None), "prctl", None)
-    if prctl is not None:  # Linux
-        prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
 class Children:
-    """The direct children of this process's main thread, orphans of runs among them."""
+    """The direct children of this process's main thread. Made, it becomes the parent of every
+    process that a run leaves behind (prctl(2), PR_SET_CHILD_SUBREAPER): then they are seen at
+    once, and reaped whatever init does."""
 
     def __init__(self) -> None:
-        try:
+        self._file = -1
+        if not _adopt_orphans():
+            return
+        with suppress(OSError):  # a kernel without CONFIG_PROC_CHILDREN
             self._file = os.open(
                 f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC
             )
-        except OSError:  # a kernel without CONFIG_PROC_CHILDREN
-            self._file = -1
 
-    def pids(self) -> list[int]:
-        """Zombies included."""
+    def others(self, known: Container[int]) -> list[int]:
+        """Those that are not `known`, zombies included. Where nobody can tell, not empty."""
         if self._file < 0:
-            return []
+            return [os.getpid()]
         content = os.pread(self._file, _PAGE, 0)
         if len(content) > _PAGE // 2:  # a read may end short of a page, at a whole pid
             while piece := os.pread(self._file, 65536, len(content)):
                 content += piece
-        return [int(pid) for pid in content.split()]
+        return [pid for pid in map(int, content.split()) if pid not in known]
+
+
+def _adopt_orphans() -> bool:
+    from ctypes import CDLL
+
+    prctl = getattr(CDLL(None), "prctl", None)  # Linux has it
+    return prctl is not None and prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
 
 
 def has_exited(pid: int) -> bool:

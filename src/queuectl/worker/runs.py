@@ -150,41 +150,41 @@ class Runs:
 
     def reap(self) -> None:
         """Children have exited."""
-        exited: list[tuple[Run, int]] = []
         while True:
             try:
                 found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
-                break
+                return
             if found is None:
-                break
-            pid = found.si_pid
-            run = self._running.get(pid)
-            if run is not None and not run.is_ending:
-                # While it is a zombie its group can't be anybody else's.
-                process.signal_group(pid, signal.SIGTERM)
-            _pid, status = os.waitpid(pid, 0)
-            if run is not None:
-                exited.append((run, status))
-        sessions = self._orphaned_sessions(exited) if exited else ()
-        for run, status in exited:
-            left = run.pid in sessions or process.has_group(run.pid)
-            if run.exited(status, left=left):
-                self._over(run)
+                return
+            run = self._running.get(found.si_pid)
+            if run is None:
+                os.waitpid(found.si_pid, 0)
             else:
-                self._soonest = min(self._soonest, run.deadline)
+                self._exited(run)
 
-    def _orphaned_sessions(self, exited: list[tuple[Run, int]]) -> set[int]:
-        """The sessions of processes that outlived who started them."""
-        children = self._children.pids()
-        if len(children) == len(self._running) - len(exited):
-            return set()
-        orphans = set(children) - self._running.keys()
+    def _exited(self, run: Run) -> None:
+        """Reap it. What it has left behind was handed to us before it could be reaped: with
+        no orphan of any run, there is nothing of this one to be ended."""
+        orphans = self._children.others(self._running)
+        if orphans and not run.is_ending:
+            # While it is a zombie its group can't be anybody else's.
+            process.signal_group(run.pid, signal.SIGTERM)
+        _pid, status = os.waitpid(run.pid, 0)
+        left = bool(orphans) and (
+            self._began_session_of(run, orphans) or process.has_group(run.pid)
+        )
+        if run.exited(status, left=left):
+            self._over(run)
+        else:
+            self._soonest = min(self._soonest, run.deadline)
+
+    def _began_session_of(self, run: Run, orphans: list[int]) -> bool:
         try:
             facts = [host.stat(pid) for pid in orphans]
-        except OSError:  # too short of something to look now: as if all had left somebody
-            return {run.pid for run, _status in exited}
-        return {found[1] for found in facts if found is not None}
+        except OSError:  # too short of something to look now: as if it were so
+            return True
+        return any(found is not None and found[1] == run.pid for found in facts)
 
     def keep_time(self, now: float) -> None:
         """Do what is due."""
