@@ -23,6 +23,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -259,3 +260,11 @@ def _die_with_parent() -> None:
     """prctl(2): a killed test session leaves no server behind."""
     set_death_signal = 1
     ctypes.CDLL(None).prctl(set_death_signal, int(signal.SIGQUIT))
+
+
+def wait_until_somebody_waits(run_sql: Callable[[str], list[tuple[object, ...]]]) -> None:
+    """Until a connection to that database waits for a lock of another."""
+    deadline = time.monotonic() + 20
+    while not run_sql("SELECT 1 FROM pg_locks WHERE NOT granted"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -18,7 +18,7 @@ from fleet.fleet import Fleet
 from postgres_server import PostgresServer
 from queuectl.errors import StoreError
 
-from .arena import Arena
+from .arena import Arena, until
 from .chaos import POINTS, Round
 from .jobs import Spec
 
@@ -90,10 +90,14 @@ class FleetRound(Round):
         """Everything on a host ends at once; now and then it stays away for long."""
         name = self.luck.choice(_HOSTS)
         pids = self.fleet.pids(*_EVERYTHING, host=name)
-        while left := self.fleet.pids(*_EVERYTHING, host=name):
+
+        def is_empty() -> bool:
+            left = self.fleet.pids(*_EVERYTHING, host=name)
             self.fleet.signal(signal.SIGKILL, left)
             self.fleet.reap()
-            time.sleep(0.005)
+            return not left
+
+        assert until(is_empty, step=0.005)
         if self.luck.random() < 0.5:
             self._down.add(name)
             self._window("crash host", self.luck.uniform(3, 7), self._down.clear)

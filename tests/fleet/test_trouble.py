@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import time
@@ -107,12 +106,15 @@ def test_connections_that_are_ended_again_and_again_lose_and_double_nothing(
     assert until(lambda: fleet.serves("a") and fleet.serves("b"))
     specs = [Spec(f"j{n}", "quick" if n % 3 else "nap 0.2") for n in range(60)]
     fleet.enqueue(specs)
-    luck = random.Random(1)
     ended = 0
-    while fleet.waiting():
+
+    def all_have_ended() -> bool:
+        nonlocal ended
         ended += fleet.end_connections()
         assert check_now(fleet) == []
-        time.sleep(luck.uniform(0, 0.4))
+        return not fleet.waiting()
+
+    assert until(all_have_ended, 120, step=0.2)
     assert ended > 10
     _finish(fleet, specs)
 

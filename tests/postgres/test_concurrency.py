@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from postgres_server import PostgresServer
+from postgres_server import PostgresServer, wait_until_somebody_waits
 from queuectl.errors import JobExists, QueuectlError
 from queuectl.model import CANCELLED, COMPLETED, PENDING, Want
 from queuectl.store.postgres import PostgresStore
@@ -38,13 +37,6 @@ def together(*operations: Callable[[], Any]) -> list[Any]:
     for thread in threads:
         thread.join(60)
     return results
-
-
-def somebody_waits(run_sql: Sql) -> None:
-    deadline = time.monotonic() + 20
-    while not run_sql("SELECT 1 FROM pg_locks WHERE NOT granted"):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_many_workers_share_the_jobs_in_order_and_none_goes_away_empty_handed(
@@ -219,7 +211,7 @@ def test_a_deadlock_is_answered_by_trying_again(
         with one._db.write():
             one._db.execute(lock, (2,)).fetchall()
             cancelling.start()
-            somebody_waits(run_sql)
+            wait_until_somebody_waits(run_sql)
             one._db.execute(lock, (1,)).fetchall()
     except ConflictError as error:  # either of the two is chosen to give in
         assert "deadlock" in error.message

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from postgres_server import PostgresServer
+from postgres_server import PostgresServer, wait_until_somebody_waits
 from queuectl.errors import Refused, WorkerGone
 from queuectl.model import FAILED, PENDING, PROCESSING
 from queuectl.store.postgres import PostgresStore
@@ -163,7 +163,7 @@ def test_a_rescue_waits_for_the_turn_that_is_under_way_and_takes_back_its_claims
             target=lambda: settled.append(_rescue_after_lease(rescuer, run_sql))
         )
         run_sql_in_thread.start()
-        _wait_until_somebody_waits(run_sql)
+        wait_until_somebody_waits(run_sql)
     run_sql_in_thread.join(20)
     assert settled == [["a"]]
     assert states(store) == {"a": FAILED}
@@ -178,15 +178,6 @@ def _want_one() -> Any:
 def _rescue_after_lease(rescuer: PostgresStore, run_sql: Sql) -> list[str]:
     end_lease(run_sql)
     return rescuer.rescue("far", None, T0)
-
-
-def _wait_until_somebody_waits(run_sql: Sql) -> None:
-    import time
-
-    deadline = time.monotonic() + 20
-    while run_sql("SELECT 1 FROM pg_locks WHERE NOT granted") == []:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_heartbeat_and_a_rescue_cannot_both_win(
@@ -242,7 +233,7 @@ def test_a_rescue_waits_for_a_heartbeat_that_is_under_way_and_heeds_it(
         beating.execute(renew)  # in time, but its commit is slow
         rescuing = threading.Thread(target=rescue)
         rescuing.start()
-        _wait_until_somebody_waits(run_sql)
+        wait_until_somebody_waits(run_sql)
         beating.commit()
     rescuing.join(20)
     assert isinstance(answer[0], Refused)
@@ -280,7 +271,7 @@ def test_held_waits_for_a_turn_whose_reply_was_lost(
             assert rows is not None
             ((seq, token, *_),) = rows.fetchall()
             asking.start()
-            _wait_until_somebody_waits(run_sql)
+            wait_until_somebody_waits(run_sql)
             assert held == []
         asking.join(20)
     assert held == [{token: seq}]

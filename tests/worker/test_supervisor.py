@@ -263,6 +263,7 @@ def test_after_another_boot_nothing_is_signalled_and_everything_charged(
     (still_there,) = witness.begun("job0")
     assert lives(still_there)
     kill(still_there)
+    wait_until(lambda: not lives(still_there))
     shop.cancel(*ids)
 
 

@@ -33,8 +33,7 @@ class StoreThread:
 
     `look` is done every `interval` seconds as well, busy or idle (less often where it takes
     long), and what it returns, if not None, goes to `on_news`; both may be set anew.
-    `fileno()` is readable when
-    `deliver` has something to do.
+    `fileno()` is readable when `deliver` has something to do.
     """
 
     def __init__(self, open_it: Callable[[], Store], look: Work, interval: float) -> None:
