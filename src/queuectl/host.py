@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queuectl.model import Worker
 
+_OF_THE_KERNEL = 0x00200000  # PF_KTHREAD
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
@@ -38,12 +39,13 @@ def start_ticks(pid: int) -> int | None:
 
 
 def stat(pid: int) -> tuple[int, int, int] | None:
-    """(start in ticks since boot, session id, group id) of a living process
-    (proc_pid_stat(5)). Raises OSError where the machine is too short of something to tell."""
+    """(start in ticks since boot, session id, group id) of a living process that is not the
+    kernel's own (proc_pid_stat(5)); an id is 0 where its leader is outside of this pid
+    namespace. Raises OSError where the machine is too short of something to tell."""
     text = _read(f"/proc/{pid}/stat")
     # The name stands in brackets and may hold anything, brackets too.
     fields = text[text.rfind(")") + 2 :].split()
-    if len(fields) < 20 or fields[0] == "X":
+    if len(fields) < 20 or fields[0] == "X" or int(fields[6]) & _OF_THE_KERNEL:
         return None
     if fields[0] == "Z" and int(fields[17]) < 2:  # else only its first thread has ended
         return None

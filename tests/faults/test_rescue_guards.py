@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -201,6 +202,29 @@ def test_a_variable_that_tells_of_another_mark_hides_nothing() -> None:
     assert (census.marked(7), census.marked(9)) == ([child.pid], [])
     child.kill()
     child.wait()
+
+
+def test_a_process_whose_session_began_outside_of_the_pid_namespace_is_seen() -> None:
+    """As with `docker exec`: its session has the number 0 there."""
+    unshare = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if os.getuid() != 0:
+        unshare.append("--map-root-user")
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*unshare, "true"], check=False).returncode
+    ):
+        pytest.skip("no pid namespace can be made here")
+    script = f"""
+import os, subprocess, sys
+from queuectl.worker.census import Census
+child = subprocess.Popen(["sleep", "60"], env={{"{MARK}": "{UID}.7"}})
+while open(f"/proc/{{child.pid}}/comm").read() != "sleep\\n":
+    pass
+for _ in range(20):
+    subprocess.run(["true"])  # who is newest is looked at anyway
+sys.exit(os.getsid(0) != 0 or Census("{UID}").marked(7) != [child.pid])
+"""
+    subprocess.run([*unshare, sys.executable, "-c", script], check=True, timeout=20)
 
 
 def _marked(*environment: str) -> subprocess.Popen[bytes]:

@@ -46,8 +46,8 @@ class Census:
 
     def _add(self, pid: int) -> None:
         facts = host.stat(pid)
-        if facts is None or not facts[1] or pid in self._pids or pid == self._own:
-            return  # gone, or the kernel's own, or known
+        if facts is None or pid in self._pids or pid == self._own:
+            return
         self._pids[pid] = None
         self._sessions.setdefault(facts[1], []).append(pid)
         self._groups.setdefault(facts[2], []).append(pid)
