@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import apsw
 import pytest
 
+from queuectl import host
 from queuectl.store import open_store
 
 from .arena import Arena, Spec, can_mount, until
@@ -332,7 +333,7 @@ def test_a_process_whose_parent_left_the_session_is_ended_with_the_run(arena: Ar
     assert until(lambda: _all_ended(arena), 20)
     with open(os.path.join(arena.folder, "child"), encoding="utf-8") as file:
         child = int(file.read())
-    assert not os.path.exists(f"/proc/{child}")
+    assert host.start_ticks(child) is None
 
 
 def test_a_group_of_its_own_in_the_session_is_ended_with_the_run(arena: Arena) -> None:
@@ -345,7 +346,7 @@ def test_a_group_of_its_own_in_the_session_is_ended_with_the_run(arena: Arena) -
     assert until(lambda: _all_ended(arena), 20)
     with open(os.path.join(arena.folder, "child"), encoding="utf-8") as file:
         child = int(file.read())
-    assert not os.path.exists(f"/proc/{child}")
+    assert host.start_ticks(child) is None
 
 
 def test_what_comes_into_being_while_a_run_is_killed_is_killed_too(arena: Arena) -> None:
