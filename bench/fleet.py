@@ -28,7 +28,7 @@ from bench.fleet_peers import AHEAD, PEERS, Peers, PeersMissing, drains
 from bench.home import QUEUECTL, shell_job
 from bench.measure import Row, interleave, median, number, quantile, ratio, run, seconds
 from queuectl.clock import now_ms
-from queuectl.worker.doorbell import ring
+from queuectl.worker.doorbell import Bells
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,7 +164,7 @@ def _pick_up(server: PostgresServer) -> list[Row]:
         bare, near, far = interleave(
             _PICK_UPS,
             alone,
-            lambda: picked_up(lambda: ring(store.uid)),
+            lambda: picked_up(Bells(store.uid).ring),
             lambda: picked_up(store.announce),
         )
         os.close(fifo)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 
 from queuectl.model import COMPLETED, DEAD, FAILED, Chunk, Filter, OutputPart
@@ -108,6 +109,28 @@ def test_the_cost_does_not_grow_with_what_lies_in_the_store(
     }
     assert cost[FEW] > 10
     assert cost[MANY] <= cost[FEW] * 1.05 + 20, cost
+
+
+def test_a_workers_turns_compile_no_statement_anew(tmp_path: Path) -> None:
+    with SqliteStore(str(tmp_path / "q.db"), "") as store, living_worker(store) as worker:
+        add(store, *map(str, range(300)))
+
+        def turn_of_64() -> None:
+            worker.turn(*map(the_end, worker.claim(64)))
+
+        compiled: list[object] = []
+
+        def note(*what: object) -> int:
+            compiled.append(what)
+            return apsw.SQLITE_OK
+
+        store._db.connection.authorizer = note  # asked whenever a statement is compiled
+        turn_of_64()
+        assert compiled
+        compiled.clear()
+        for _ in range(3):
+            turn_of_64()
+        assert compiled == []
 
 
 @pytest.mark.parametrize("verb", ["delete", "prune"])

@@ -220,7 +220,7 @@ class Shop:
         return ids
 
     def ring(self) -> None:
-        doorbell.ring(self.uid)
+        doorbell.Bells(self.uid).ring()
 
     def cancel(self, *ids: str) -> list[str]:
         """Cancel jobs, and ring; the results."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from queuectl.worker import doorbell
-from queuectl.worker.doorbell import Doorbell, ring
+from queuectl.worker.doorbell import Bells, Doorbell
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def has_rung(bell: Doorbell) -> bool:
 
 def test_every_bell_of_the_store_rings_and_no_other(root: Path) -> None:
     one, two, other = Doorbell("s1", "w1"), Doorbell("s1", "w2"), Doorbell("s2", "w1")
-    ring("s1")
+    Bells("s1").ring()
     assert [has_rung(bell) for bell in (one, two, other)] == [True, True, False]
     one.hush()
     assert not has_rung(one)
@@ -46,7 +46,7 @@ def test_bells_can_be_hung_in_folders_that_are_not_there_yet_whatever_the_umask(
     finally:
         os.umask(before)
     assert [stat.S_IMODE(p.stat().st_mode) for p in (root, root / "store")] == [0o700] * 2
-    ring("store")
+    Bells("store").ring()
     assert has_rung(bell)
     bell.close()
 
@@ -62,17 +62,17 @@ def test_the_last_bell_takes_its_folders_with_it(root: Path) -> None:
 def test_a_bell_rung_a_thousand_times_unheard_makes_nobody_wait(root: Path) -> None:
     bell = Doorbell("store", "worker")
     for _ in range(1000):
-        ring("store")
+        Bells("store").ring()
     bell.hush()
     assert not has_rung(bell)
     bell.close()
 
 
 def test_ringing_where_nobody_is_or_where_a_worker_was_killed_is_no_error(root: Path) -> None:
-    ring("store")
+    Bells("store").ring()
     dead, alive = Doorbell("store", "dead"), Doorbell("store", "alive")
     dead._socket.close()  # as the kernel does; its name stays
-    ring("store")
+    Bells("store").ring()
     assert has_rung(alive)
     doorbell.take_down_for("store", "dead")
     alive.close()
@@ -84,7 +84,7 @@ def test_a_folder_of_ours_that_others_could_enter_is_shut_to_them(root: Path) ->
     root.chmod(0o755)
     bell = Doorbell("store", "worker")
     assert stat.S_IMODE(root.stat().st_mode) == 0o700
-    ring("store")
+    Bells("store").ring()
     assert has_rung(bell)
     bell.close()
 
@@ -94,7 +94,7 @@ def test_a_folder_of_somebody_else_is_not_used(root: Path) -> None:
     root.mkdir(mode=0o700)
     os.chown(root, 65534, 65534)
     bell = Doorbell("store", "worker")
-    ring("store")
+    Bells("store").ring()
     assert not has_rung(bell)
     bell.close()
 
@@ -106,7 +106,7 @@ def test_where_no_bell_can_be_hung_the_worker_does_without(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("QUEUECTL_RUNTIME_DIR", where)
     bell = Doorbell("store", "worker")
-    ring("store")
+    Bells("store").ring()
     assert not has_rung(bell)
     bell.close()
 

@@ -16,7 +16,7 @@ from queuectl.cli.parser import ANYWHERE, json_option
 from queuectl.clock import now_ms
 from queuectl.errors import BadInput
 from queuectl.model import CANCELLED
-from queuectl.worker.doorbell import wake
+from queuectl.worker.doorbell import Bells, wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,8 +74,9 @@ def run(args: argparse.Namespace) -> int:
             job = spec.from_line(command, now)
         else:
             job = spec.from_command(command, now)
+        bells = Bells(intake.uid)
         job_id = intake.enqueue([job], now)[0]
-        wake(intake)
+        wake(intake, bells)
     if args.json:
         from queuectl.cli.jsonshapes import job_json
 

@@ -13,7 +13,7 @@ from queuectl.clock import now_ms
 from queuectl.errors import BadInput
 from queuectl.jobspec import fields_of_line
 from queuectl.model import CANCELLED, COMPLETED, ENDED
-from queuectl.worker.doorbell import wake
+from queuectl.worker.doorbell import Bells, wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ def run(args: argparse.Namespace) -> int:
     with store_of(args) as store:
         job = spec_of(store, options).from_fields(given, now)
         with _Signals() as signals:
+            bells = Bells(store.uid)
             job_id = store.enqueue([job], now)[0]
-            wake(store)
+            wake(store, bells)
             if on_terminal():
                 note(f"{job_id} enqueued")
             say_if_stuck(store, store.get(job_id))

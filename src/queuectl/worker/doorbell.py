@@ -63,29 +63,38 @@ class Doorbell:
         take_down(self._path)
 
 
-def wake(store: Intake) -> None:
-    """Wake the workers of this store, on this host and on others."""
-    ring(store.uid)
-    store.announce()
+class Bells:
+    """Those of all workers of this store on this host. Made before a commit that they are
+    rung for, they are the sooner rung after it."""
 
-
-def ring(store_uid: str) -> None:
-    """Wake every worker of this store on this host. Never waits, never fails."""
-    folder = _folder(store_uid)
-    try:
-        names = os.listdir(folder)
-        if not names or not _is_ours(_root()):
-            return
-    except OSError:
-        return
-    bell = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
-    bell.setblocking(False)
-    for name in names:
+    def __init__(self, store_uid: str) -> None:
+        folder = _folder(store_uid)
+        self._paths: list[str] = []
         try:
-            bell.sendto(b"!", f"{folder}/{name}")
-        except OSError:  # full: it has been rung; refused: its worker is gone
-            continue
-    bell.close()
+            names = os.listdir(folder)
+            if names and _is_ours(_root()):
+                self._paths = [f"{folder}/{name}" for name in names]
+        except OSError:
+            return
+
+    def ring(self) -> None:
+        """Wake every worker. Never waits, never fails."""
+        if not self._paths:
+            return
+        bell = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+        bell.setblocking(False)
+        for path in self._paths:
+            try:
+                bell.sendto(b"!", path)
+            except OSError:  # full: it has been rung; refused: its worker is gone
+                continue
+        bell.close()
+
+
+def wake(store: Intake, bells: Bells | None = None) -> None:
+    """Wake the workers of this store, on this host and on others."""
+    (bells or Bells(store.uid)).ring()
+    store.announce()
 
 
 def take_down_for(store_uid: str, worker_id: str) -> None:

@@ -8,7 +8,7 @@ from random import random
 from select import POLLIN, poll
 
 from queuectl.errors import StoreError
-from queuectl.worker.doorbell import ring
+from queuectl.worker.doorbell import Bells
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,13 +51,13 @@ class Ear:
             self._stop.wait(random())  # a server that restarts lost all of its workers
 
     def _listen(self, listener: Listener, uid: str) -> None:
-        ring(uid)  # for what was called while nobody listened
+        Bells(uid).ring()  # for what was called while nobody listened
         waiting = poll()
         waiting.register(listener.fileno(), POLLIN)
         while listener.alive and not self._stop.is_set():
             if waiting.poll(_TEST_EVERY * 1000):
                 if listener.drain():
-                    ring(uid)
+                    Bells(uid).ring()
             elif not listener.test():
                 break
         listener.close()

@@ -24,6 +24,8 @@ _FOLDER = os.path.dirname(os.path.abspath(__file__))
 VERSION = 1
 MIN_COMPATIBLE = 1
 _LONG_LOG = 256 * 1024
+_STATEMENTS = 400
+"""How many apsw keeps compiled: a ring, in which each row of an executemany takes a place."""
 
 _statements: dict[str, str] = {}
 
@@ -59,7 +61,7 @@ class Database:
         self._reading = _Transaction(self, "BEGIN")
         _make_private(self.path)
         try:
-            self.connection = apsw.Connection(self.path)
+            self.connection = apsw.Connection(self.path, statementcachesize=_STATEMENTS)
             self._prepare()
         except apsw.Error as error:
             raise store_error(error, self.path) from error
@@ -71,6 +73,8 @@ class Database:
         db.set_busy_handler(self._wait_for_lock)
         self.start_waiting()
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        # Else what a partial index might serve is compiled anew for each value bound to it.
+        db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         db.execute("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864")
         meta = self._meta()
         if meta.get("version", 0) < self.version:
