@@ -47,7 +47,7 @@ SQLITE = [
     ),
     Mutant(
         "a finish given twice in one turn counts twice",
-        _LITE + "engine.py",
+        _LITE + "ends.py",
         "if finish.token in recorded and finish.token not in fresh:",
         "if finish.token in recorded:",
         _FINISH,

@@ -8,12 +8,9 @@ from queuectl import host
 from queuectl.errors import Refused, StoreTooNew, WorkerGone
 from queuectl.model import (
     CANCELLED,
-    COMPLETED,
-    DEAD,
     FAILED,
     LOST,
     PROCESSING,
-    TIMEOUT,
     Claim,
     Finish,
     Outcome,
@@ -25,7 +22,7 @@ from queuectl.store.base import Store
 from queuectl.store.encoding import compact, read_command, read_list, read_map
 from queuectl.store.slotlock import is_locked
 from queuectl.store.sqlite.database import sql
-from queuectl.store.sqlite.shared import Shared
+from queuectl.store.sqlite.ends import Ends
 from queuectl.transitions import settle
 
 TYPE_CHECKING = False
@@ -37,10 +34,9 @@ if TYPE_CHECKING:
     from queuectl.store.sqlite.shared import _Counted
 
 _PROMOTED_A_TURN = 500
-_FAILURES = (FAILED, TIMEOUT, LOST)
 
 
-class Engine(Shared, Store):
+class Engine(Ends, Store):
     """The operations of a worker's life, in its order."""
 
     def register(self, worker: Worker) -> None:
@@ -160,70 +156,6 @@ class Engine(Shared, Store):
                     return False
         return True
 
-    def _record(
-        self, finishes: Sequence[Finish], worker_id: str, host_name: str, counts: _Counted
-    ) -> list[int]:
-        """Record ends of runs; the tokens of those that were stale."""
-        updated = self._db.executemany(sql("finish"), [_finish_row(f) for f in finishes])
-        recorded = {token: (state, queue) for token, state, queue in updated}
-        fresh: dict[int, Finish] = {}
-        others = []
-        for finish in finishes:
-            if finish.token in recorded and finish.token not in fresh:
-                fresh[finish.token] = finish
-            else:
-                others.append(finish)
-        rows = [_attempt_row(finish, worker_id, host_name) for finish in fresh.values()]
-        self._db.executemany(sql("add_attempt"), rows)
-        self._keep([f.output for f in fresh.values() if f.output is not None])
-        anybody_waits = self._db.execute(sql("anybody_waits")).get
-        for token, finish in fresh.items():
-            state, queue = recorded[token]
-            counts.move(queue, PROCESSING, state)
-            self._count_outcome(finish.outcome.kind, state, counts)
-            if anybody_waits:
-                self._tell_waiting(finish.seq, state, finish.outcome.finished_at, counts)
-        return self._stale(others)
-
-    def _stale(self, finishes: Sequence[Finish]) -> list[int]:
-        """Those of these that were not recorded earlier either."""
-        return [
-            f.token
-            for f in finishes
-            if not self._db.execute(
-                sql("was_finished"), (f.token, f.outcome.kind, f.outcome.finished_at)
-            ).get
-        ]
-
-    def _tell_waiting(self, seq: int, state: str, now: int, counts: _Counted) -> None:
-        if state == COMPLETED:
-            self._free_waiting(seq, now)
-        elif state in (DEAD, CANCELLED):
-            self._cancel_waiting(seq, state, counts, now)
-
-    def _count_outcome(self, kind: str, state: str, counts: _Counted) -> None:
-        if kind == COMPLETED:
-            counts.happened("completed")
-        elif kind in _FAILURES:
-            counts.happened("failed")
-        else:
-            counts.happened(kind)
-        if kind in (TIMEOUT, LOST):
-            counts.happened(kind)
-        if state == DEAD:
-            counts.happened("dlq")
-
-    def _is_current(self, worker_id: str, part: OutputPart) -> bool:
-        return bool(self._db.execute(sql("is_current"), (worker_id, part.token)).get)
-
-    def _keep(self, parts: Sequence[OutputPart]) -> None:
-        if not parts:
-            return
-        drops = [(part.token, number) for part in parts for number in part.drop]
-        puts = [(part.token, *chunk) for part in parts for chunk in part.put]
-        self._db.executemany(sql("drop_output"), drops)
-        self._db.executemany(sql("put_output"), puts)
-
     def _promote(self, now: int) -> None:
         next_due = self._db.execute(sql("next_due")).get
         if next_due is not None and next_due <= now:
@@ -319,16 +251,6 @@ class Engine(Shared, Store):
                 if token in held:
                     self._give_back(held.pop(token), token, counts, now)
 
-    def _give_back(self, seq: int, token: int, counts: _Counted, now: int) -> None:
-        state, queue, cancel = self._db.execute(sql("give_back"), (seq, token, now)).get
-        self._db.execute(sql("drop_all_output"), (token,))
-        counts.move(queue, PROCESSING, state)
-        counts.happened("started", -1)
-        if cancel:
-            self._db.execute(sql("cancel"), (seq, now, "cancelled before it started"))
-            counts.move(queue, state, CANCELLED)
-            self._cancel_waiting(seq, CANCELLED, counts, now)
-
     def workers(self) -> list[Worker]:
         with self._db.read():
             return [
@@ -379,34 +301,6 @@ class Engine(Shared, Store):
         with self._db.write():
             for worker_id in worker_ids:
                 self._db.execute(sql("ask_stop"), (worker_id, seconds))
-
-
-def _finish_row(finish: Finish) -> tuple[Any, ...]:
-    outcome, verdict = finish.outcome, finish.verdict
-    return (
-        finish.seq,
-        finish.token,
-        verdict.state,
-        None if verdict.due_at is None else verdict.due_at <= outcome.finished_at,
-        verdict.due_at,
-        verdict.attempts,
-        outcome.kind,
-        outcome.exit_code,
-        outcome.signal,
-        outcome.error,
-        outcome.started_at,
-        outcome.finished_at,
-        outcome.duration,
-    )
-
-
-def _attempt_row(finish: Finish, worker_id: str, host_name: str) -> tuple[Any, ...]:
-    token, seq, attempt, outcome, verdict, _output = finish
-    kind, finished_at, started_at, duration, exit_code, signal, error = outcome
-    return (
-        token, seq, attempt, worker_id, host_name, started_at, finished_at, duration, kind,
-        verdict.charged, exit_code, signal, error,
-    )  # fmt: skip
 
 
 _priority_and_seq = itemgetter(3, 0)
