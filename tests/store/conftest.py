@@ -13,7 +13,14 @@ from queuectl.store.base import Store
 from .backends import ALSO, BACKENDS, SqliteBackend
 from .helpers import LivingWorker, audit, living_worker
 
-_CORE = ("test_claim", "test_finish", "test_rescue", "test_upgrade")
+_CORE = (
+    "test_claim",
+    "test_finish",
+    "test_release",
+    "test_rescue",
+    "test_stale",
+    "test_upgrade",
+)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -14,6 +14,7 @@ from queuectl.model import (
     COMPLETED,
     PROCESSING,
     STATES,
+    Chunk,
     Claim,
     Filter,
     Finish,
@@ -189,6 +190,23 @@ def states(store: Store) -> dict[str, str]:
 def counted(store: Store) -> dict[str, int]:
     """The counts that are not zero."""
     return {state: n for state, n in store.stats().counts.items() if n}
+
+
+def everything(store: Store) -> tuple[Any, ...]:
+    """All that a finish could change."""
+    jobs = store.list_jobs(Filter())
+    history = [store.history(job.id) for job in jobs]
+    return (
+        jobs,
+        history,
+        [store.read_output(run.token) for runs in history for run in runs],
+        store.stats(),
+        store.metrics(100),
+    )
+
+
+def some_output(token: int, data: bytes = b"late") -> OutputPart:
+    return OutputPart(token, [Chunk(1, 1, 0, data)])
 
 
 def audit(store: Store) -> None:

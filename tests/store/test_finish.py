@@ -1,27 +1,18 @@
-"""Ends of runs: a stale result changes nothing, a repeated one is acknowledged (P3)."""
+"""Ends of runs: what each records, and that one sent again is not counted again (P3)."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from queuectl.errors import WorkerGone
 from queuectl.model import (
     CANCELLED,
     COMPLETED,
     DEAD,
     FAILED,
-    LOST,
     PENDING,
     PROCESSING,
     RELEASED,
     TIMEOUT,
-    Chunk,
-    Claim,
-    Filter,
-    Finish,
-    OutputPart,
 )
 from queuectl.store.base import Store
 
@@ -30,31 +21,13 @@ from .helpers import (
     SECOND,
     T0,
     LivingWorker,
-    a_job,
     add,
     counted,
-    ids,
-    living_worker,
+    everything,
+    some_output,
     states,
     the_end,
 )
-
-
-def everything(store: Store) -> tuple[Any, ...]:
-    """All that a finish could change."""
-    jobs = store.list_jobs(Filter())
-    history = [store.history(job.id) for job in jobs]
-    return (
-        jobs,
-        history,
-        [store.read_output(run.token) for runs in history for run in runs],
-        store.stats(),
-        store.metrics(100),
-    )
-
-
-def some_output(token: int, data: bytes = b"late") -> OutputPart:
-    return OutputPart(token, [Chunk(1, 1, 0, data)])
 
 
 def test_a_run_that_completed_is_kept_with_its_facts(
@@ -239,198 +212,3 @@ def test_a_repeated_finish_with_another_end_changes_nothing(
     before = everything(store)
     worker.turn(the_end(claim, FAILED, output=some_output(claim.token)))
     assert everything(store) == before
-
-
-# -- stale ---------------------------------------------------------------------------------
-
-
-def released(store: Store, worker: LivingWorker) -> Finish:
-    claim = worker.claim_one()
-    store.release(worker.id, [claim.token], T0)
-    return the_end(claim)
-
-
-def rescued(store: Store, worker: LivingWorker) -> Finish:
-    with living_worker(store) as late:
-        claim = late.claim_one()
-        late.die()
-        store.rescue(late.id, None, T0)
-    return the_end(claim)
-
-
-def rescued_unstarted(store: Store, worker: LivingWorker) -> Finish:
-    with living_worker(store) as late:
-        claim = late.claim_one()
-        late.die()
-        store.rescue(late.id, [claim.token], T0)
-    return the_end(claim)
-
-
-def never_given(store: Store, worker: LivingWorker) -> Finish:
-    claim = worker.claim_one()
-    store.release(worker.id, [claim.token], T0)
-    return the_end(claim.replace(token=claim.token + 1_000))
-
-
-def deleted(store: Store, worker: LivingWorker) -> Finish:
-    finish = released(store, worker)
-    store.delete(["a"], T0)
-    return finish
-
-
-STALE = [released, rescued, rescued_unstarted, never_given, deleted]
-
-
-@pytest.mark.parametrize("make_stale", STALE)
-@pytest.mark.parametrize("kind", [COMPLETED, FAILED, CANCELLED])
-def test_a_stale_finish_is_refused_and_changes_nothing(
-    store: Store, worker: LivingWorker, make_stale: Any, kind: str
-) -> None:
-    add(store, "a", base=0)
-    stale = make_stale(store, worker)
-    outcome = the_end(_claim_like(stale), kind)
-    stale = stale.replace(outcome=outcome.outcome, verdict=outcome.verdict)
-    before = everything(store)
-    assert list(worker.turn(stale).refused) == [stale.token]
-    assert everything(store) == before
-
-
-def _claim_like(finish: Finish) -> Any:
-    job = a_job()
-    return Claim(
-        finish.seq, finish.token, "a", finish.attempt, 0, job.policy, job.command, job.queue,
-        job.timeout_seconds, job.cwd, False, {}, {}, job.created_by,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("make_stale", [released, rescued, rescued_unstarted])
-def test_a_stale_finish_is_refused_while_the_job_runs_elsewhere(
-    store: Store, worker: LivingWorker, other_worker: LivingWorker, make_stale: Any
-) -> None:
-    add(store, "a", base=0)
-    stale = make_stale(store, worker)
-    stale = stale.replace(output=some_output(stale.token))
-    claim = other_worker.claim_one()
-    before = everything(store)
-    assert list(worker.turn(stale).refused) == [stale.token]
-    assert everything(store) == before
-    other_worker.finish(claim)
-    assert states(store) == {"a": COMPLETED}
-    assert list(worker.turn(stale).refused) == [stale.token]
-
-
-def test_a_stale_finish_does_not_keep_the_good_ones_of_its_turn_from_counting(
-    store: Store, worker: LivingWorker
-) -> None:
-    add(store, "a", "b", "c")
-    a, b, c = worker.claim(3)
-    store.release(worker.id, [b.token], T0)
-    turn = worker.turn(the_end(a), the_end(b), the_end(c), free=1)
-    assert list(turn.refused) == [b.token]
-    assert ids(turn.claims) == ["b"]
-    assert states(store) == {"a": COMPLETED, "b": PROCESSING, "c": COMPLETED}
-
-
-def test_turn_and_heartbeat_are_refused_after_rescue_and_nothing_is_recorded(
-    store: Store, other_worker: LivingWorker
-) -> None:
-    add(store, "a", "b")
-    with living_worker(store) as late:
-        claim = late.claim_one()
-        late.die()
-        assert other_worker.store.rescue(late.id, None, T0) == ["a"]
-        before = everything(store)
-        with pytest.raises(WorkerGone) as gone:
-            late.turn(the_end(claim), free=1)
-        assert gone.value.exit_code == 4
-        with pytest.raises(WorkerGone):
-            late.turn(free=1)
-        with pytest.raises(WorkerGone):
-            late.turn(output=[some_output(claim.token)])
-        with pytest.raises(WorkerGone):
-            store.heartbeat(late.id, T0 + 1)
-        assert late.held() == {}
-    assert everything(store) == before
-    assert store.get("a").outcome == LOST
-
-
-# -- held ----------------------------------------------------------------------------------
-
-
-def test_held_names_every_claim_of_this_worker_and_no_other(
-    store: Store, worker: LivingWorker, other_worker: LivingWorker
-) -> None:
-    add(store, *"abcd")
-    mine = worker.claim(2)
-    theirs = other_worker.claim(2)
-    worker.finish(mine[0])
-    assert worker.held() == {mine[1].token: mine[1].seq}
-    assert other_worker.held() == {claim.token: claim.seq for claim in theirs}
-    assert store.held("nobody") == {}
-
-
-# -- release -------------------------------------------------------------------------------
-
-
-def test_a_released_claim_leaves_no_trace(store: Store, worker: LivingWorker) -> None:
-    add(store, "a", "b", max_retries=1)
-    before = everything(store)
-    claims = worker.claim(2)
-    worker.turn(output=[some_output(claims[0].token)])
-    store.release(worker.id, [claim.token for claim in claims], T0)
-    assert store.history("a") == []
-    assert store.read_output(claims[0].token) == []
-    assert everything(store) == before
-    assert worker.held() == {}
-
-
-def test_a_released_claim_keeps_its_place_and_its_number(
-    store: Store, worker: LivingWorker
-) -> None:
-    add(store, "a", "b")
-    claim = worker.claim_one()
-    store.release(worker.id, [claim.token], T0)
-    again, other = worker.claim(2)
-    assert (again.id, again.attempt, again.attempts, other.id) == ("a", 1, 0, "b")
-    assert again.token > claim.token
-
-
-def test_a_released_retry_keeps_what_it_was_charged_and_its_history(
-    store: Store, worker: LivingWorker
-) -> None:
-    add(store, "a", base=0)
-    worker.run_one(FAILED, exit_code=7)
-    before = store.get("a"), store.history("a")
-    claim = worker.claim_one()
-    store.release(worker.id, [claim.token], T0)
-    job = store.get("a")
-    assert job.attempts == 1
-    assert (job.outcome, job.exit_code, job.error) == (FAILED, 7, before[0].error)
-    assert (job.started_at, job.finished_at, job.duration) == (
-        before[0].started_at,
-        before[0].finished_at,
-        before[0].duration,
-    )
-    assert store.history("a") == before[1]
-    assert worker.claim_one().attempt == 2
-
-
-def test_release_passes_over_tokens_that_are_not_current(
-    store: Store, worker: LivingWorker, other_worker: LivingWorker
-) -> None:
-    add(store, "a", "b", "c")
-    done, foreign = worker.claim_one(), other_worker.claim_one()
-    worker.finish(done)
-    before = everything(store)
-    store.release(worker.id, [done.token, foreign.token, 999_999], T0)
-    store.release("nobody", [foreign.token], T0)
-    assert everything(store) == before
-
-
-def test_release_twice_is_release_once(store: Store, worker: LivingWorker) -> None:
-    add(store, "a")
-    claim = worker.claim_one()
-    store.release(worker.id, [claim.token, claim.token], T0)
-    again = worker.claim_one()
-    store.release(worker.id, [claim.token], T0)
-    assert worker.held() == {again.token: again.seq}

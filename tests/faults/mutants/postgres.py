@@ -53,7 +53,7 @@ POSTGRES = [
         _PGSQL + "give_back.sql",
         "AND j.token = ANY ($2::bigint[])",
         "AND $2::bigint[] IS NOT NULL",
-        _FINISH,
+        "tests/store/test_stale.py tests/store/test_release.py -k postgres",
     ),
     Mutant(
         "PostgreSQL: what others are taking is not passed over",

@@ -7,6 +7,7 @@ from .mutant import WORKER, Mutant
 _SQL = "src/queuectl/store/sqlite/sql/"
 _LITE = "src/queuectl/store/sqlite/"
 _FINISH = "tests/store/test_finish.py -k sqlite"
+_STALE = "tests/store/test_stale.py -k sqlite"
 _RESCUE = "tests/store/test_rescue.py -k sqlite"
 _OUTPUT = "tests/store/test_output.py -k sqlite"
 _RACES = "tests/store/test_interleavings.py -k sqlite"
@@ -92,7 +93,7 @@ SQLITE = [
         _LITE + "engine.py",
         "            for token in tokens:\n                if token in held:\n",
         "            for token in list(held):\n                if token in held:\n",
-        _FINISH,
+        "tests/store/test_stale.py tests/store/test_release.py -k sqlite",
     ),
     Mutant(
         "what runs is picked",
@@ -120,14 +121,14 @@ SQLITE = [
         _LITE + "engine.py",
         '            raise WorkerGone(f"worker {worker_id} was rescued")\n        if row[3]',
         '            return None, (), ""\n        if row[3]',
-        f"{_FINISH}; {_RESCUE}",
+        f"{_STALE}; {_RESCUE}",
     ),
     Mutant(
         "a rescued worker may renew",
         _LITE + "engine.py",
         "if not self._db.connection.changes():",
         "if False:",
-        _FINISH,
+        _STALE,
     ),
     Mutant(
         "a worker that holds jobs may leave",
