@@ -158,3 +158,19 @@ def test_a_slow_network_costs_no_lease_and_many_jobs_share_a_round_trip() -> Non
         assert {worker.id for worker in fleet.workers("far")} == ids
         assert "giving up" not in fleet.said()
         assert "stuck" not in fleet.said()
+
+
+def test_workers_that_hold_nothing_leave_when_told_though_the_server_is_gone(
+    own_server: PostgresServer,
+) -> None:
+    with Fleet(own_server, lease_seconds="60") as fleet:
+        tree = fleet.start_tree(1, 2, host=fleet.host_at("a", fleet.url))
+        assert until(lambda: fleet.serves("a"))
+        own_server.stop(signal.SIGINT)
+        tree.send_signal(signal.SIGTERM)
+        assert until(lambda: not fleet.pids("supervisor", "worker"), 20), fleet.said()
+        own_server.start()
+        specs = [Spec("next", "quick")]
+        fleet.enqueue(specs)
+        fleet.start_tree(1, 2, "--drain", host=fleet.hosts["a"])
+        _finish(fleet, specs)

@@ -41,6 +41,7 @@ _STARTS_A_TURN = 8
 """So that hundreds of free slots keep nobody waiting who has to be served."""
 _RUSH = 0.03
 """Less patience than this (seconds) leaves no time to write lines one by one."""
+_SIGN_OFF_FOR = 2.0
 _FENCE_LOOK = 0.5
 """Timers don't count a sleep of the machine; the fence does, and is looked at so often."""
 
@@ -110,6 +111,7 @@ class Loop:
         self.signed_off = False
         """Whether the store has forgotten this worker."""
         self._stop_at = NEVER
+        self._leave_at = NEVER
         self._exit_code: int | None = None
         self._rescues = Rescues(store, settings.store_uid, report)
 
@@ -312,8 +314,16 @@ class Loop:
         self.stop(0)
 
     def _leave(self) -> None:
-        """When nothing runs and all is recorded, sign off."""
-        if self._is_idle() and not self._rescues:
+        """When nothing runs and all is recorded, sign off; for a while only, if the store
+        does not answer: others will see that this worker is gone."""
+        if self._runs or self._backlog:
+            return
+        now = time.monotonic()
+        self._leave_at = min(self._leave_at, now + _SIGN_OFF_FOR)
+        if self._turns.in_vain and now >= self._leave_at:
+            self._report.line("leaving; the store could not be told")
+            self._exit_code = 0
+        elif self._turns.settled and not self._rescues:
             reach("worker.leaving")
             self._turns.sign_off(self._left)
 

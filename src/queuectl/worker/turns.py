@@ -58,6 +58,7 @@ class Turns:
         self._next_due = NEVER
         self._unsure = False
         self._retry_after = _RETRY_FIRST
+        self._failing = False
         self.under_way = False
         self.paused_until = 0.0
         """No turn before: the store, or this machine, is in trouble."""
@@ -67,7 +68,16 @@ class Turns:
     @property
     def settled(self) -> bool:
         """Whether the store knows all that we know, and we what it knows."""
-        return not (self._finished or self._parts or self._unsure or self.under_way)
+        return not (self._untold or self._unsure or self.under_way)
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether there is nothing to tell the store, and it does not answer."""
+        return self._failing and not self._untold
+
+    @property
+    def _untold(self) -> bool:
+        return bool(self._finished or self._parts)
 
     def add(self, finish: Finish) -> None:
         """A run has ended."""
@@ -139,6 +149,7 @@ class Turns:
                 return
             reach("turn.known")
             self._retry_after = _RETRY_FIRST
+            self._failing = False
             self._next_due = NEVER if answer.next_due is None else answer.next_due
             self.more |= bool(answer.claims) and len(answer.claims) >= want.free + want.ahead
             self._on_answer(answer, finishes, want)
@@ -196,6 +207,7 @@ class Turns:
     def _call(self, work: Callable[[Store], None], done: Callable[[], None]) -> None:
         def answered(_none: None, error: QueuectlError | None) -> None:
             if error is None:
+                self._failing = False
                 done()
             else:
                 self.under_way = False
@@ -211,7 +223,7 @@ class Turns:
         if isinstance(error, StoreTooNew):  # nothing was done
             self._on_outdated(error)
             return
-        self._unsure = self.more = True
+        self._unsure = self.more = self._failing = True
         self.pause(self._retry_after)
         self._retry_after = min(self._retry_after * 2, _RETRY_MOST)
         self._report.line(f"store: {error}; trying again")
