@@ -181,3 +181,20 @@ def test_a_disk_that_is_full_stops_the_log_and_nothing_else(tmp_path: Path) -> N
     )
     assert done.returncode == 7
     assert 0 < (tmp_path / "worker.log").stat().st_size <= 10_000
+
+
+def test_logs_of_workers_long_gone_are_removed_when_others_start(
+    there: Shop, home: Path
+) -> None:
+    logs = home / "logs"
+    logs.mkdir(mode=0o700, parents=True)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    kept = {f"worker-{os.getpid()}.log", f"worker-{gone.pid}.log.2", "notes"}
+    for name in {f"worker-{gone.pid}.log", f"worker-{gone.pid}.log.1", *kept}:
+        (logs / name).touch()
+        if not name.endswith(".2"):
+            os.utime(logs / name, (0, 0))
+    detached(there)
+    parent = there.worker().supervisor_pid
+    assert {path.name for path in logs.iterdir()} == {*kept, f"worker-{parent}.log"}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import threading
+import time
 from contextlib import suppress
 from io import TextIOWrapper
 from logging import Formatter, LogRecord
@@ -18,6 +20,8 @@ from queuectl.worker.supervisor import Plan, Supervisor
 
 _LOG_BYTES = 5 * 1024 * 1024
 _LOGS_KEPT = 3
+_KEPT_FOR = 30 * 86_400.0
+"""Seconds that a log is kept after its workers have gone."""
 
 
 def start_detached(
@@ -68,6 +72,7 @@ def main(argv: list[str]) -> int:
     answer = int(argv[3])
     host.keep_only(answer)
     os.chdir("/")
+    _sweep(argv[2])
     log = _Log(os.path.join(argv[2], f"worker-{os.getpid()}.log"))
 
     def ready(pids: list[int]) -> None:
@@ -88,6 +93,20 @@ def main(argv: list[str]) -> int:
 def _answer(descriptor: int, value: object) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(value, file)
+
+
+def _sweep(folder: str) -> None:
+    """Remove old logs of workers that are gone."""
+    for name in os.listdir(folder):
+        found = re.fullmatch(r"worker-([0-9]+)\.log(\.[0-9]+)?", name)
+        path = os.path.join(folder, name)
+        with suppress(FileNotFoundError):  # another supervisor does the same
+            if (
+                found
+                and os.stat(path).st_mtime < time.time() - _KEPT_FOR
+                and host.start_ticks(int(found[1])) is None
+            ):
+                os.unlink(path)
 
 
 class _Log:
