@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from .helpers import Shop
+from .witness import Witness
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,3 +27,9 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
         yield shop
     finally:
         shop.close()
+
+
+@pytest.fixture
+def witness(tmp_path: Path) -> Witness:
+    """Where the runs of this test say that they begin and end."""
+    return Witness(tmp_path)

@@ -25,6 +25,9 @@ T = TypeVar("T")
 PATIENCE = 20.0
 """Seconds until a condition that should come soon is given up."""
 
+NEVER = 3600
+"""A poll interval (seconds) by which nothing in a test is ever seen."""
+
 _START = """
 import json, os, sys
 from queuectl.errors import QueuectlError

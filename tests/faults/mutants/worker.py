@@ -9,9 +9,10 @@ _TROUBLE = "tests/faults/test_trouble.py"
 _GUARDS = "tests/faults/test_rescue_guards.py"
 _STORE = "tests/faults/test_store_guards.py"
 _ENDING = "tests/worker/test_ending.py"
-_SUPERVISOR = "tests/worker/test_supervisor.py"
+_DEATHS = "tests/worker/test_deaths.py"
+_STUCK = "tests/worker/test_stuck.py"
 _LEFT = "tests/worker/test_left_over.py"
-_LOOP = "tests/worker/test_loop.py"
+_LEAVING = "tests/worker/test_leaving.py"
 
 ENGINE = [
     # locks
@@ -55,7 +56,7 @@ ENGINE = [
         WORKER + "lookout.py",
         "if not self._slot_file.in_place():",
         "if False:",
-        _SUPERVISOR,
+        _STUCK,
     ),
     # kills
     Mutant(
@@ -147,21 +148,21 @@ ENGINE = [
         WORKER + "rescue.py",
         "number = signal.SIGKILL if now >= self._kill_at else 0",
         "number = 0",
-        f"{_GUARDS}; {_SUPERVISOR}",
+        f"{_GUARDS}; {_DEATHS}",
     ),
     Mutant(
         "rescue sends no signal",
         WORKER + "rescue.py",
         "        if not self._to_end:\n            return None\n",
         "        return None\n",
-        f"{_GUARDS}; {_SUPERVISOR}",
+        f"{_GUARDS}; {_DEATHS}",
     ),
     Mutant(
         "rescue does not look for marks",
         WORKER + "rescue.py",
         "found |= census.signal_marked(entry.token, number, told)",
         "pass",
-        f"{_GUARDS}; {_SUPERVISOR}",
+        f"{_GUARDS}; {_DEATHS}",
     ),
     Mutant(
         "rescue does not look for sessions",
@@ -182,7 +183,7 @@ ENGINE = [
         WORKER + "rescue.py",
         "        return _LOOK_AGAIN\n\n    def _signal",
         "        return None\n\n    def _signal",
-        f"{_GUARDS}; {_SUPERVISOR}",
+        f"{_GUARDS}; {_DEATHS}",
     ),
     Mutant(
         "rescue is content with one look",
@@ -282,7 +283,7 @@ ENGINE = [
         WORKER + "supervisor.py",
         "if all(each.refused for each in self._children):",
         "if any(each.refused for each in self._children):",
-        _SUPERVISOR,
+        "tests/worker/test_supervisor.py",
     ),
     # watchdogs
     Mutant(
@@ -297,14 +298,14 @@ ENGINE = [
         WORKER + "supervisor.py",
         "                look_at = now + look_every\n",
         "                look_at += look_every\n",
-        f"{_TROUBLE} {_SUPERVISOR} -k 'frozen or stopped_itself'",
+        f"{_TROUBLE} {_STUCK} -k 'frozen or stopped_itself'",
     ),
     Mutant(
         "the watchdog bites too early",
         WORKER + "supervisor.py",
         "patience = round(self._config.lease_seconds / look_every)",
         "patience = 1",
-        f"{_TROUBLE} {_SUPERVISOR} -k 'frozen or stopped_itself or lease'",
+        f"{_TROUBLE} {_STUCK} -k 'frozen or stopped_itself or lease'",
     ),
     Mutant(
         "the watchdog waits for workers to be ready",
@@ -318,21 +319,21 @@ ENGINE = [
         WORKER + "loop.py",
         "            self._slot_file.turned()\n",
         "",
-        f"{_SUPERVISOR}; {_LOOP}",
+        f"{_STUCK}; tests/worker/test_loop.py",
     ),
     Mutant(
         "nobody holds the lifeline",
         WORKER + "main.py",
         "    loop.watch(lifeline, supervisor_gone)\n",
         "",
-        f"{_TROUBLE} {_SUPERVISOR} -k supervisor",
+        f"{_TROUBLE} {_DEATHS} -k supervisor",
     ),
     Mutant(
         "a supervisor does not start another",
         WORKER + "supervisor.py",
         "        child.start_at = time.monotonic() + pause\n",
         "        child.done = True\n",
-        _SUPERVISOR,
+        _DEATHS,
     ),
     Mutant(
         "a supervisor gives up when the disk is full",
@@ -346,7 +347,7 @@ ENGINE = [
         WORKER + "supervisor.py",
         "            self._clean_up()\n",
         "            pass\n",
-        f"{_SUPERVISOR}; {_LOOP}",
+        f"{_DEATHS}; {_LEAVING}",
     ),
     Mutant(
         "the store thread dies in silence",
@@ -382,6 +383,6 @@ ENGINE = [
         WORKER + "loop.py",
         "        if self._stopping:\n            return Want(0)\n",
         "",
-        f"{_LOOP} {_TROUBLE} -k 'signal or supervisor or stop'",
+        f"{_LEAVING} {_TROUBLE} -k 'signal or supervisor or stop'",
     ),
 ]

@@ -1,0 +1,95 @@
+"""What becomes of jobs and workers when somebody stands still, or their slot file is gone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections import Counter
+
+from queuectl.model import COMPLETED, LOST
+
+from .helpers import Shop, kill, lives, time_passes, wait_until
+from .witness import Witness
+
+
+def test_a_worker_that_stands_still_is_killed_and_its_jobs_run_elsewhere(
+    shop: Shop, witness: Witness
+) -> None:
+    shop.configure(lease_seconds=3)
+    supervisor = shop.start()
+    shop.add(witness.line("[ $QUEUECTL_ATTEMPT = 2 ] || sleep 30"), "job", base=0)
+    first = witness.wait("job")
+    stuck = shop.worker().pid
+    kill(stuck, signal.SIGSTOP)
+    began = time.monotonic()
+    job = shop.wait_for("job")
+    assert time.monotonic() - began > 2
+    assert (job.state, shop.outcomes("job")) == (COMPLETED, [LOST, COMPLETED])
+    assert not lives(first)
+    assert not lives(stuck)
+    assert "stuck" in supervisor.log
+
+
+def test_a_supervisor_that_was_stopped_itself_kills_nobody_for_it(shop: Shop) -> None:
+    shop.configure(lease_seconds=3)
+    supervisor = shop.start()
+    worker = shop.worker().pid
+    group = [supervisor.pid, worker]
+    for pid in group:
+        kill(pid, signal.SIGSTOP)
+    time_passes(3.5)
+    for pid in group:
+        kill(pid, signal.SIGCONT)
+    assert shop.run("true").state == COMPLETED
+    assert shop.worker().pid == worker
+
+
+def test_a_longer_lease_is_no_reason_to_kill_workers_that_run(shop: Shop) -> None:
+    shop.configure(lease_seconds=3, worker_poll_interval=0.1)
+    supervisor = shop.start()
+    worker = shop.worker().pid
+    shop.configure(lease_seconds=600)
+    time_passes(3.8)
+    assert shop.worker().pid == worker, supervisor.log
+
+
+def test_nobody_reading_what_workers_say_is_no_reason_to_stop_working(shop: Shop) -> None:
+    read, write = os.pipe()
+    try:
+        shop.start(stderr=write)
+        ids = shop.add_all([shop.job("true " + "x" * 200, max_retries=1)] * 500)
+        assert Counter(shop.wait_for_all().values()) == {COMPLETED: len(ids)}
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def test_a_slot_file_that_was_removed_ends_its_worker_and_charges_what_ran(
+    shop: Shop, witness: Witness
+) -> None:
+    shop.configure(worker_poll_interval=0.1)
+    shop.start()
+    shop.add(witness.line("[ $QUEUECTL_ATTEMPT = 2 ] || sleep 30"), "job", base=0)
+    first = witness.wait("job")
+    before = shop.worker()
+    os.unlink(os.path.join(shop.store.slot_dir, before.id))
+    job = shop.wait_for("job")
+    assert (job.state, job.attempts) == (COMPLETED, 1)
+    assert shop.outcomes("job") == [LOST, COMPLETED]
+    assert not lives(first)
+    wait_until(lambda: not lives(before.pid))
+    witness.check()
+
+
+def test_a_folder_of_slot_files_that_was_removed_is_the_same(
+    shop: Shop, witness: Witness
+) -> None:
+    shop.configure(worker_poll_interval=0.1)
+    shop.start(count=2)
+    shop.add(witness.line("[ $QUEUECTL_ATTEMPT = 2 ] || sleep 30"), "job", base=0)
+    witness.wait("job")
+    shutil.rmtree(shop.store.slot_dir)
+    assert shop.wait_for("job").state == COMPLETED
+    witness.check()
