@@ -13,6 +13,8 @@ from queuectl.store.base import Store
 from .backends import ALSO, BACKENDS, SqliteBackend
 from .helpers import LivingWorker, audit, living_worker
 
+pytest.register_assert_rewrite(f"{__package__}.machine")  # its steps say what differed
+
 _CORE = (
     "test_claim",
     "test_finish",
