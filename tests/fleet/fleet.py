@@ -11,7 +11,8 @@ import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from faults.arena import HERE, Arena, Host, until
+from faults.arena import Arena, until
+from faults.processes import HERE, Host
 from postgres_server import PostgresServer, shared_server
 from queuectl.model import Filter, Job, Worker
 from queuectl.store import open_store

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from faults.arena import Host, until
+from faults.arena import until
+from faults.processes import Host
 from postgres_server import PostgresServer
 
 from .fleet import Fleet

@@ -8,8 +8,9 @@ import signal
 import subprocess
 import time
 
-from faults.arena import Host, until
+from faults.arena import until
 from faults.jobs import Spec
+from faults.processes import Host
 from queuectl.worker.heart import boot_ns
 
 from .fleet import Fleet, figures
