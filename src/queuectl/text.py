@@ -79,12 +79,17 @@ def cut(text: str, width: int) -> str:
         return text
     if width < 1:
         return ""
+    return text[: fitting(text, width - 1)].rstrip() + ELLIPSIS
+
+
+def fitting(text: str, width: int) -> int:
+    """How many characters of safe text, from its start, fit into `width` columns."""
     used = 0
     for index, columns in enumerate(_columns_of(text)):
         used += columns
-        if used > width - 1:
-            return text[:index].rstrip() + ELLIPSIS
-    return text
+        if used > width:
+            return index
+    return len(text)
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:

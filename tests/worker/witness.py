@@ -31,6 +31,11 @@ class Witness:
         return self.begun(id)[runs - 1]
 
     def check(self) -> None:
-        """No run is alive (none overlaps when each begins after the one before is gone)."""
-        left = [pid for _what, _job, pid in self._notes() if lives(int(pid))]
-        assert not left, f"still alive: {left}"
+        """No run is alive, and none ended after another of its job had begun."""
+        latest: dict[str, str] = {}
+        for what, job, pid in self._notes():
+            if what == "begin":
+                latest[job] = pid
+            else:
+                assert latest[job] == pid, f"{job}: {pid} ended while {latest[job]} ran"
+            assert not lives(int(pid)), f"{job}: {pid} is still alive"

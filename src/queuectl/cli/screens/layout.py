@@ -10,7 +10,7 @@ import os
 import time
 
 from queuectl.instants import iso
-from queuectl.text import ELLIPSIS, cut, display_width, pad
+from queuectl.text import cut, display_width, fitting, pad
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,9 +123,9 @@ def fold(text: str, width: int | None) -> list[str]:
     lines = []
     rest = text
     while display_width(rest) > width:
-        whole = cut(rest, width + 1).removesuffix(ELLIPSIS)
-        space = rest.rfind(" ", 1, len(whole) + 1)
-        end = space if space > len(whole) // 2 else max(1, len(whole))
+        most = max(1, fitting(rest, width))
+        space = rest.rfind(" ", 1, most + 1)
+        end = space if space > most // 2 else most
         lines.append(rest[:end].rstrip())
         rest = rest[end:].lstrip()
     return [*lines, rest] if rest else lines
