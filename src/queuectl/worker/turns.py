@@ -59,16 +59,18 @@ class Turns:
         self._unsure = False
         self._retry_after = _RETRY_FIRST
         self._failing = False
-        self.under_way = False
+        self._under_way = False
+        """Whether a call is, beside which no other may begin: what it changes of what we hold
+        is not known yet."""
+        self._more = True
+        """Whether the store may have something for us."""
         self.paused_until = 0.0
         """No turn before: the store, or this machine, is in trouble."""
-        self.more = True
-        """Whether the store may have something for us."""
 
     @property
     def settled(self) -> bool:
         """Whether the store knows all that we know, and we what it knows."""
-        return not (self._untold or self._unsure or self.under_way)
+        return not (self._untold or self._unsure or self._under_way)
 
     @property
     def in_vain(self) -> bool:
@@ -90,7 +92,7 @@ class Turns:
 
     def look_soon(self) -> None:
         """Something may be new: work for a free slot, or orders for a busy one."""
-        self.more = True
+        self._more = True
         self._gather_until = min(self._gather_until, time.monotonic() + _GATHER)
 
     def pause(self, seconds: float) -> None:
@@ -99,7 +101,7 @@ class Turns:
 
     def due_at(self, now: float, *, stopping: bool) -> float:
         """When the next turn is due by time alone."""
-        if self.under_way:
+        if self._under_way:
             return NEVER
         at = self._gather_until
         if self._next_due != NEVER and not stopping:
@@ -110,7 +112,7 @@ class Turns:
         """Whether to take a turn now. `hungry`: a slot is free and nothing is at hand for
         it; `low`: what was claimed ahead runs out."""
         now = time.monotonic()
-        if self.under_way or now < self.paused_until:
+        if self._under_way or now < self.paused_until:
             return False
         if self._unsure or self._parts or now >= self._gather_until:
             return True
@@ -119,8 +121,8 @@ class Turns:
         if self._next_due != NEVER and now_ms() >= self._next_due:
             return True
         if hungry:
-            return self.more or bool(self._finished)
-        return low and self.more
+            return self._more or bool(self._finished)
+        return low and self._more
 
     def take(self, want: Want, known: Callable[[], set[int]]) -> None:
         """Take a turn; after trouble, first give back what is not among the `known` tokens."""
@@ -131,8 +133,8 @@ class Turns:
         parts, self._parts = self._parts, []
         self._gather_until = NEVER
         self._next_due = NEVER
-        self.more = False
-        self.under_way = True
+        self._more = False
+        self._under_way = True
 
         def turn(store: Store) -> Turn:
             reach("turn.asked")
@@ -141,7 +143,7 @@ class Turns:
             return answer
 
         def turned(answer: Turn | None, error: QueuectlError | None) -> None:
-            self.under_way = False
+            self._under_way = False
             if error is not None or answer is None:
                 self._finished = finishes + self._finished
                 self._parts = parts + self._parts
@@ -151,7 +153,7 @@ class Turns:
             self._retry_after = _RETRY_FIRST
             self._failing = False
             self._next_due = NEVER if answer.next_due is None else answer.next_due
-            self.more |= bool(answer.claims) and len(answer.claims) >= want.free + want.ahead
+            self._more |= bool(answer.claims) and len(answer.claims) >= want.free + want.ahead
             self._on_answer(answer, finishes, want)
 
         self._store.call(turn, turned)
@@ -164,7 +166,11 @@ class Turns:
             store.release(self._worker_id, given, now_ms())
             wake(store)
 
-        self._call(give_back, lambda: None)
+        def given_back(_none: None, error: QueuectlError | None) -> None:
+            if error is not None:
+                self._trouble(error)
+
+        self._store.call(give_back, given_back)
 
     def tell_stopping(self, seconds: float) -> None:
         """Let others see that we claim no more, and give what runs so long."""
@@ -177,21 +183,15 @@ class Turns:
     def sign_off(self, left: Callable[[], None]) -> None:
         """Leave the store; `left()` once that is done. Those that drain it with us may have
         waited for what we ran."""
-        self.under_way = True
 
         def leave(store: Store) -> None:
             store.unregister(self._worker_id)
             wake(store)
 
-        def signed_off() -> None:
-            self.under_way = False
-            left()
-
-        self._call(leave, signed_off)
+        self._ask_alone(leave, left)
 
     def _ask_what_is_held(self, known: set[int]) -> None:
         """Give back claims that came of a call whose answer was lost."""
-        self.under_way = True
 
         def ask(store: Store) -> None:
             unknown = store.held(self._worker_id).keys() - known
@@ -199,18 +199,19 @@ class Turns:
                 store.release(self._worker_id, unknown, now_ms())
 
         def sure() -> None:
-            self.under_way = False
             self._unsure = False
 
-        self._call(ask, sure)
+        self._ask_alone(ask, sure)
 
-    def _call(self, work: Callable[[Store], None], done: Callable[[], None]) -> None:
+    def _ask_alone(self, work: Callable[[Store], None], done: Callable[[], None]) -> None:
+        self._under_way = True
+
         def answered(_none: None, error: QueuectlError | None) -> None:
+            self._under_way = False
             if error is None:
                 self._failing = False
                 done()
             else:
-                self.under_way = False
                 self._trouble(error)
 
         self._store.call(work, answered)
@@ -223,7 +224,7 @@ class Turns:
         if isinstance(error, StoreTooNew):  # nothing was done
             self._on_outdated(error)
             return
-        self._unsure = self.more = self._failing = True
+        self._unsure = self._more = self._failing = True
         self.pause(self._retry_after)
         self._retry_after = min(self._retry_after * 2, _RETRY_MOST)
         self._report.line(f"store: {error}; trying again")

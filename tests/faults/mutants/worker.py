@@ -360,8 +360,8 @@ ENGINE = [
     Mutant(
         "after trouble nobody asks what is held",
         WORKER + "turns.py",
-        "self._unsure = self.more = self._failing = True",
-        "self.more = self._failing = True",
+        "self._unsure = self._more = self._failing = True",
+        "self._more = self._failing = True",
         f"{_TROUBLE} -k outlive",
     ),
     Mutant(

@@ -1,0 +1,73 @@
+"""What a worker may ask of its store while other calls are under way or have failed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from queuectl.errors import StoreError
+from queuectl.model import Turn, Want
+from queuectl.worker.report import Report
+from queuectl.worker.turns import Turns
+
+
+class Calls:
+    """In place of the store's thread: a call ends when and how the test says."""
+
+    def __init__(self) -> None:
+        self._made: list[Any] = []
+
+    def call(self, _work: Any, done: Any) -> None:
+        self._made.append(done)
+
+    def end(self, result: object = None, error: StoreError | None = None) -> None:
+        """The oldest call ends."""
+        self._made.pop(0)(result, error)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+
+def turns_over(calls: Calls) -> Turns:
+    def ignored(*_what: object) -> None:
+        return
+
+    return Turns("worker", calls, Report(2), ignored, ignored, ignored)  # type: ignore[arg-type]
+
+
+def is_due(turns: Turns) -> bool:
+    return turns.is_due(hungry=True, low=False, stopping=False)
+
+
+def test_a_release_that_fails_while_a_turn_is_under_way_lets_no_other_call_begin() -> None:
+    """What that turn claims is known only when it is answered: asked before, what is held
+    would be given back while it is started."""
+    calls = Calls()
+    turns = turns_over(calls)
+    turns.release([1])
+    turns.take(Want(1), set)
+    calls.end(error=StoreError("locked"))
+    turns.paused_until = 0.0
+    assert not is_due(turns)
+    assert not turns.settled
+    calls.end(Turn((), (), (), None, None, False))
+    assert is_due(turns)
+    turns.take(Want(1), set)  # asks what is held
+    calls.end()
+    assert turns.settled
+
+
+def test_nothing_is_taken_while_what_is_held_is_asked_whatever_fails_meanwhile() -> None:
+    calls = Calls()
+    turns = turns_over(calls)
+    turns.take(Want(1), set)
+    calls.end(error=StoreError("cut"))
+    turns.paused_until = 0.0
+    turns.take(Want(1), set)
+    turns.release([1])
+    assert len(calls) == 2
+    assert not is_due(turns)
+    calls.end()
+    calls.end(error=StoreError("cut"))
+    turns.paused_until = 0.0
+    assert is_due(turns)
+    assert not turns.settled
