@@ -1,11 +1,13 @@
-"""The supervisors of a store on this host: each holds a lock on a file with its pid, so that
-`worker stop` finds one that has no worker just now and is about to start another."""
+"""The supervisors of a store on this host: each holds a lock on a file named for its pid
+namespace and pid, so that `worker stop` finds one that has no worker just now and is about
+to start another. A container may share the folder; its pids are nobody's here."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 
+from queuectl import host
 from queuectl.store.slotlock import try_lock
 
 
@@ -19,7 +21,7 @@ class Entry:
     def __init__(self, slot_dir: str) -> None:
         supervisors(slot_dir)  # clears away what dead ones left
         folder = _folder(slot_dir)
-        self._path = os.path.join(folder, str(os.getpid()))
+        self._path = os.path.join(folder, f"{host.pid_namespace()}-{os.getpid()}")
         while True:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             try:
@@ -36,8 +38,9 @@ class Entry:
 
 
 def supervisors(slot_dir: str) -> list[int]:
-    """The pids of those that live. Files of dead ones are cleared away."""
+    """The pids of those that live in our pid namespace. Files of dead ones are cleared away."""
     folder = _folder(slot_dir)
+    here = host.pid_namespace()
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
@@ -50,7 +53,9 @@ def supervisors(slot_dir: str) -> list[int]:
         except FileNotFoundError:
             continue
         if lock is None:
-            living.append(int(name))
+            namespace, _, pid = name.rpartition("-")
+            if namespace == here:
+                living.append(int(pid))
         else:
             _remove(path)
             os.close(lock)
