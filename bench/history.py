@@ -203,7 +203,6 @@ def _multiply(db: apsw.Connection, template: int, first: int, number: int) -> No
     changed = {
         "seq": "n",
         "token": "CASE WHEN token IS NULL THEN NULL ELSE n END",
-        "key": "(n << 24) + (key & 16777215)",
         "finished_at": f"finished_at - n * {_SPREAD}",
         "due_at": f"due_at + n * {_SPREAD}",
         "run_at": f"run_at + n * {_SPREAD}",
@@ -212,7 +211,7 @@ def _multiply(db: apsw.Connection, template: int, first: int, number: int) -> No
         "jobs": "seq = ?1",
         "specs": "seq = ?1",
         "attempts": "seq = ?1",
-        "output": "key >> 24 = (SELECT token FROM attempts WHERE seq = ?1)",
+        "output": "token = (SELECT token FROM attempts WHERE seq = ?1)",
     }
     for table, condition in where.items():
         columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]

@@ -160,3 +160,21 @@ def test_output_stays_when_a_job_is_revived(store: Store, worker: LivingWorker) 
     worker.finish(claim, FAILED, output=OutputPart(claim.token, [HELLO]))
     store.retry(["a"], T0)
     assert store.read_output(claim.token) == [HELLO]
+
+
+def test_a_chunk_keeps_to_its_run_however_many_came_before(
+    store: Store, worker: LivingWorker
+) -> None:
+    add(store, "a", "b", "c")
+    claims = worker.claim(3)
+    far = [Chunk(number, STDOUT, 0, b"far") for number in (2**24 - 1, 2**24, 2**25, 2**40)]
+    worker.turn(output=[OutputPart(claim.token, [HELLO]) for claim in claims])
+    worker.turn(output=[OutputPart(claims[0].token, far)])
+    assert store.read_output(claims[0].token) == [HELLO, *far]
+    assert store.read_output(claims[0].token, after=2**25) == far[2:]
+    assert [store.read_output(claim.token) for claim in claims[1:]] == [[HELLO]] * 2
+    worker.turn(output=[OutputPart(claims[0].token, [], [2**25, 2**40])])
+    assert store.read_output(claims[0].token) == [HELLO, *far[:2]]
+    worker.finish(claims[0])
+    store.delete(["a"], T0)
+    assert [store.read_output(claim.token) for claim in claims] == [[], [HELLO], [HELLO]]

@@ -140,7 +140,7 @@ CREATE INDEX attempts_of ON queuectl.attempts (seq);
 CREATE TABLE queuectl.output (
     token bigint NOT NULL,
     start bigint NOT NULL,
-    number integer NOT NULL,
+    number bigint NOT NULL,
     stream smallint NOT NULL,
     data bytea NOT NULL,
     PRIMARY KEY (token, number)

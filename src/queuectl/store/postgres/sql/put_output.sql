@@ -1,5 +1,5 @@
 INSERT INTO queuectl.output (token, number, stream, start, data)
-SELECT * FROM unnest($2::bigint[], $3::integer[], $4::smallint[], $5::bigint[], $6::bytea[])
+SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bytea[])
     AS c (token, number, stream, start, data)
 WHERE c.token = ANY (ARRAY(
     SELECT token FROM queuectl.jobs WHERE worker_id = $1 AND state = 'processing'))

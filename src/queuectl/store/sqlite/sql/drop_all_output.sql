@@ -1,1 +1,1 @@
-DELETE FROM output WHERE key >= ?1 << 24 AND key < (?1 + 1) << 24
+DELETE FROM output WHERE token = ?1

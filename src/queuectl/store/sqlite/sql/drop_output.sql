@@ -1,1 +1,1 @@
-DELETE FROM output WHERE key = (?1 << 24) + ?2
+DELETE FROM output WHERE token = ?1 AND number = ?2

@@ -1,1 +1,2 @@
-INSERT OR REPLACE INTO output (key, stream, start, data) VALUES ((?1 << 24) + ?2, ?3, ?4, ?5)
+INSERT INTO output (token, number, stream, start, data) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (token, number) DO UPDATE SET stream = ?3, start = ?4, data = ?5

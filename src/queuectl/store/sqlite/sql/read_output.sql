@@ -1,3 +1,3 @@
-SELECT key & 0xffffff, stream, start, data FROM output
-WHERE key >= (?1 << 24) + ?2 AND key < (?1 + 1) << 24
-ORDER BY key
+SELECT number, stream, start, data FROM output
+WHERE token = ?1 AND number >= ?2
+ORDER BY number
