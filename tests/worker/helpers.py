@@ -367,7 +367,7 @@ class Shop:
                 yield f"{what} {pid}: {_bytes(f'/proc/{pid}/cmdline')!r}"
         if os.path.exists(self.store.slot_dir):
             yield f"slot files {os.listdir(self.store.slot_dir)}"
-        bells = Path(os.environ["QUEUECTL_RUNTIME_DIR"]) / self.uid
+        bells = Path(doorbell._folder(self.uid))
         if bells.exists():
             yield f"doorbells {os.listdir(bells)}"
 

@@ -19,8 +19,8 @@ from queuectl.worker.doorbell import Bells, Doorbell
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where bells will hang; it does not exist yet."""
     monkeypatch.chdir(tmp_path)  # pytest's own paths may be longer than a socket's
-    monkeypatch.setenv("QUEUECTL_RUNTIME_DIR", "bells")
-    yield tmp_path / "bells"
+    monkeypatch.setenv("QUEUECTL_RUNTIME_DIR", ".")
+    yield tmp_path / f"queuectl-{os.getuid()}"
 
 
 def has_rung(bell: Doorbell) -> bool:
@@ -109,6 +109,15 @@ def test_where_no_bell_can_be_hung_the_worker_does_without(
     Bells("store").ring()
     assert not has_rung(bell)
     bell.close()
+
+
+def test_the_folder_that_was_chosen_for_bells_stays_as_it_is(root: Path) -> None:
+    place = root.parent
+    place.chmod(0o755)
+    bell = Doorbell("store", "worker")
+    bell.close()
+    assert stat.S_IMODE(place.stat().st_mode) == 0o755
+    assert list(place.iterdir()) == []
 
 
 def test_bells_hung_while_others_leave_are_all_heard(root: Path) -> None:

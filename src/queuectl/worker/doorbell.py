@@ -3,7 +3,7 @@ waited for; a slow poll is the net under it.
 
 Sockets lie in a folder that every process of this user finds without asking anybody
 (cron's, a login's, a service's; so not XDG_RUNTIME_DIR), with a short path (108 bytes at
-most, unix(7)). QUEUECTL_RUNTIME_DIR names another.
+most, unix(7)). QUEUECTL_RUNTIME_DIR is where it lies instead of in /tmp.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _TRIES = 100
 
 def _root() -> str:
     # Checked to be ours before each use.
-    return os.environ.get("QUEUECTL_RUNTIME_DIR") or f"/tmp/queuectl-{os.getuid()}"  # noqa: S108
+    place = os.environ.get("QUEUECTL_RUNTIME_DIR") or "/tmp"  # noqa: S108
+    return f"{place}/queuectl-{os.getuid()}"
 
 
 class Doorbell:
