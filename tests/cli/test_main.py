@@ -204,8 +204,18 @@ def test_a_reader_that_leaves_early_is_no_error(cli: Cli) -> None:
 def test_a_full_disk_behind_stdout_is_told(cli: Cli) -> None:
     process = cli.start("config", "list", stdout=os.open("/dev/full", os.O_WRONLY))
     _, err = process.communicate(timeout=20)
-    assert process.returncode == 125
+    assert process.returncode == 5
     assert err == "queuectl: No space left on device\n"
+
+
+def test_folders_named_from_here_are_the_same_for_those_who_go_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("QUEUECTL_HOME", "QUEUECTL_RUNTIME_DIR"):
+        monkeypatch.setenv(name, "there")
+        assert command_line(["--version"]) == 0
+        assert os.environ[name] == str(tmp_path / "there")
 
 
 def test_closed_standard_streams_are_no_trap(cli: Cli) -> None:

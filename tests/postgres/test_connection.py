@@ -377,4 +377,4 @@ def test_a_postgresql_store_without_psycopg_says_what_to_install(
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(StoreError) as failure:
         open_any("postgresql://localhost/x")
-    assert "queuectl[postgres]" in str(failure.value.hint)
+    assert "psycopg[binary]" in str(failure.value.hint)

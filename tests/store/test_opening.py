@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from queuectl.errors import BAD_USAGE, BadInput
+from queuectl.errors import BAD_USAGE, BadInput, StoreError
 from queuectl.model import FAILED, PENDING, Filter
 from queuectl.store import home, open_store
 from queuectl.store.base import Store
@@ -130,3 +130,20 @@ def test_the_default_store_is_in_the_home(
     monkeypatch.setenv("QUEUECTL_DB", str(tmp_path / "other.db"))
     with open_store() as store:
         assert store.url == str(tmp_path / "other.db")
+
+
+def test_a_user_without_a_home_is_told_and_gets_no_store_where_he_stands(
+    tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOME", "QUEUECTL_HOME", "QUEUECTL_DB"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for an unknown uid
+    with pytest.raises(StoreError, match="no home"):
+        open_store()
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_empty_name_is_no_store() -> None:
+    with pytest.raises(BadInput):
+        open_store("")

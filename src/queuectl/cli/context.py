@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from queuectl.errors import OWN_FAILURE, QueuectlError
+from queuectl.errors import QueuectlError, StoreError
 from queuectl.store import open_intake, open_store
 
 TYPE_CHECKING = False
@@ -87,9 +87,7 @@ def system_error(error: OSError) -> QueuectlError:
     reason = error.strerror or type(error).__name__
     name = error.filename
     where = f"{os.fsdecode(name)}: " if isinstance(name, str | bytes) else ""
-    failure = QueuectlError(f"{where}{reason}")
-    failure.exit_code = OWN_FAILURE
-    return failure
+    return StoreError(f"{where}{reason}")
 
 
 def on_terminal() -> bool:

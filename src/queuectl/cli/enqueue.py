@@ -14,17 +14,18 @@ from queuectl.cli.context import (
 from queuectl.cli.newjobs import add_job_options, command_of, fields_of, spec_of, when_it_runs
 from queuectl.cli.parser import ANYWHERE, json_option
 from queuectl.clock import now_ms
-from queuectl.errors import BadInput
+from queuectl.errors import BadInput, StoreError
 from queuectl.model import CANCELLED
 from queuectl.worker.doorbell import Bells, wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from typing import Any
 
     from queuectl.cli.parser import Parser
-    from queuectl.model import NewJob
-    from queuectl.store.base import Store
+    from queuectl.model import Command, NewJob
+    from queuectl.store.base import Intake, Store
 
 _EXAMPLES = """\
 examples:
@@ -68,26 +69,36 @@ def run(args: argparse.Namespace) -> int:
             "- alone is no command", "queuectl enqueue --file - reads standard input"
         )
     fields = fields_of(args, now)
-    with intake_of(args) as intake:
-        spec = spec_of(intake, fields)
-        if isinstance(command, str):
-            job = spec.from_line(command, now)
-        else:
-            job = spec.from_command(command, now)
-        bells = Bells(intake.uid)
-        job_id = intake.enqueue([job], now)[0]
-        wake(intake, bells)
     if args.json:
         from queuectl.cli.jsonshapes import job_json
 
         with store_of(args) as store:
-            out_json(job_json(store.get(job_id)))
+            out_json(job_json(store.get(_accept(store, command, fields, now)[1])))
         return 0
+    with intake_of(args) as intake:
+        job, job_id = _accept(intake, command, fields, now)
     out(job_id)
     if job.run_at is not None or job.after or on_terminal():
-        with store_of(args) as store:
-            say_what_holds_it(store, job, job_id, now)
+        try:
+            with store_of(args) as store:
+                say_what_holds_it(store, job, job_id, now)
+        except StoreError:
+            return 0  # it is accepted, whatever fails now
     return 0
+
+
+def _accept(
+    intake: Intake, command: Command, fields: dict[str, Any], now: int
+) -> tuple[NewJob, str]:
+    spec = spec_of(intake, fields)
+    if isinstance(command, str):
+        job = spec.from_line(command, now)
+    else:
+        job = spec.from_command(command, now)
+    bells = Bells(intake.uid)
+    job_id = intake.enqueue([job], now)[0]
+    wake(intake, bells)
+    return job, job_id
 
 
 def say_what_holds_it(store: Store, job: NewJob, job_id: str, now: int) -> None:

@@ -27,6 +27,7 @@ def main() -> NoReturn:
 def command_line(words: list[str]) -> int:
     """Run one command line; return its exit code, everything printed."""
     _ready_streams()
+    _settle_places()
     command = ""
     try:
         try:
@@ -78,6 +79,14 @@ def _ready_streams() -> None:
             setattr(sys, name, stream)
         if number:
             stream.reconfigure(errors="backslashreplace")
+
+
+def _settle_places() -> None:
+    """A folder that is named from here is the same for workers, who go elsewhere."""
+    for name in ("QUEUECTL_HOME", "QUEUECTL_RUNTIME_DIR"):
+        folder = os.environ.get(name)
+        if folder and not folder.startswith("/"):
+            os.environ[name] = os.path.abspath(folder)
 
 
 def _find_command(words: list[str]) -> tuple[str, str | None, list[str]]:

@@ -12,9 +12,17 @@ if TYPE_CHECKING:
 
 
 def home() -> str:
-    """The folder for everything of this user that is not in a store: absolute path."""
+    """The folder for everything of this user that is not in a store: absolute path.
+
+    Raises StoreError for a user without a home.
+    """
     chosen = os.environ.get("QUEUECTL_HOME")
-    return os.path.abspath(chosen or os.path.join(os.path.expanduser("~"), ".queuectl"))
+    if chosen:
+        return os.path.abspath(chosen)
+    users = os.path.expanduser("~")
+    if users.startswith("~"):
+        raise StoreError("this user has no home directory", "set HOME or QUEUECTL_HOME")
+    return os.path.abspath(os.path.join(users, ".queuectl"))
 
 
 def open_store(url: str | None = None, wait_seconds: float = 30.0) -> Store:
@@ -42,6 +50,8 @@ def open_intake(url: str | None = None, wait_seconds: float = 30.0) -> Intake:
 
 
 def _chosen(url: str | None) -> str:
+    if url == "":
+        raise BadInput("--db is empty", "leave it out, or name a store")
     return url or os.environ.get("QUEUECTL_DB") or os.path.join(home(), "queue.db")
 
 
@@ -70,6 +80,7 @@ def _open_postgres(url: str, wait_seconds: float) -> Store:
         if error.name != "psycopg":
             raise
         raise StoreError(
-            "a postgresql:// store needs psycopg", "pip install 'queuectl[postgres]'"
+            "a postgresql:// store needs psycopg",
+            "pip install 'psycopg[binary]' (pipx inject queuectl 'psycopg[binary]')",
         ) from None
     return PostgresStore(url, home(), wait_seconds)
