@@ -11,6 +11,8 @@ import pytest
 
 from conftest import Cli, until
 
+from .scene import Scene
+
 
 def states(cli: Cli) -> dict[str, str]:
     return {job["id"]: job["state"] for job in json.loads(cli.ok("list", "--json"))}
@@ -126,6 +128,54 @@ def test_a_revived_job_has_all_its_runs_again(mixed: Cli) -> None:
     mixed.ok("dlq", "retry", "gone")
     job = mixed.job("gone")
     assert (job["attempts"], len(job["history"])) == (0, 1)
+
+
+@pytest.fixture
+def chain(scene: Scene) -> Scene:
+    """`a` died, so `b` and `c`, which waited for it one after the other, were cancelled."""
+    claim = scene.start("a", max_retries=1)
+    scene.add("b", after=("a",))
+    scene.add("c", after=("b",))
+    scene.end(claim, "failed", exit_code=1, error="exit 1")
+    return scene
+
+
+@pytest.mark.parametrize("words", [["retry"], ["retry", "--dry-run"], ["dlq", "retry"]])
+def test_a_retry_in_vain_says_what_is_in_the_way_and_what_to_type(
+    chain: Scene, words: list[str]
+) -> None:
+    said = chain.run(*words, "c")
+    assert (said.code, said.out) == (4, "")
+    assert said.err == (
+        "c is cancelled: skipped; it waits for b, which is cancelled\n"
+        "  try: queuectl retry a b c\n"
+    )
+    assert chain.store.get("c").state == "cancelled"
+
+
+@pytest.mark.parametrize("words", [["c", "b", "a"], ["--state", "dead,cancelled"]])
+def test_a_dry_run_of_retry_tells_what_the_retry_then_does(
+    chain: Scene, words: list[str]
+) -> None:
+    dry = chain.run("retry", "--dry-run", *words, "--json")
+    assert {change["result"] for change in dry.json} == {"done"}
+    done = chain.run("retry", *words, "--json")
+    assert (done.code, done.json) == (dry.code, dry.json)
+
+
+def test_a_long_chain_is_retried_whole_whatever_parts_it_is_done_in(scene: Scene) -> None:
+    claim = scene.start("k0", max_retries=1)
+    for n in range(1, 502):
+        scene.add(f"k{n}", after=(f"k{n - 1}",))
+    scene.end(claim, "failed", exit_code=1, error="exit 1")
+    assert scene.run("retry", "--state", "dead,cancelled").code == 0
+    assert scene.store.stats().counts["pending"] == 502
+
+
+def test_a_completed_job_is_not_retried_but_the_way_to_is_named(mixed: Cli) -> None:
+    result = mixed("retry", "done", "gone")
+    assert result.code == 4
+    assert result.err == "done is completed: skipped\n  try: queuectl retry --again done\n"
 
 
 def test_cancel_returns_when_a_running_job_is_dead(worker: Cli) -> None:

@@ -6,7 +6,7 @@ from queuectl.cli.context import note, out, out_json
 from queuectl.cli.filters import add_filters, filter_of, is_filtered
 from queuectl.cli.parser import json_option
 from queuectl.errors import DONE, REFUSED, BadInput, JobNotFound
-from queuectl.model import STATES, Change
+from queuectl.model import COMPLETED, PENDING, PROCESSING, STATES, Change
 from queuectl.records import Record
 
 TYPE_CHECKING = False
@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
+    from queuectl.model import Filter, Job
     from queuectl.store.base import Store
 
     Do = Callable[[Sequence[str]], list[Change]]
 
 _AT_ONCE = 500
+_IDS_IN_A_HINT = 20
+RETRY = "retry"
 
 
 class Rule(Record):
@@ -30,6 +33,8 @@ class Rule(Record):
     already: tuple[str, ...] = ()
     strict: bool = False
     """The store's own operation takes more states than the verb does."""
+    choices: str = "ids, or --state, --queue, --tag, --since"
+    """What to say to somebody who names no jobs."""
 
 
 def add_targets(parser: argparse.ArgumentParser) -> None:
@@ -45,34 +50,50 @@ def act(args: argparse.Namespace, store: Store, rule: Rule, do: Do, now: int) ->
 
     Raises BadInput if they name none, JobNotFound before any change.
     """
-    if args.ids:
-        if is_filtered(args):
-            raise BadInput("either ids or options that choose jobs, not both")
-        ids = list(dict.fromkeys(args.ids))
-        if args.dry_run or rule.strict:
-            return answer(args, rule, _checked(store, ids, rule, do, dry=args.dry_run))
-        return answer(args, rule, do(ids))
+    if not args.ids:
+        jobs = store.list_jobs(chosen(args, rule, now))
+        if rule.verb == RETRY:
+            jobs.reverse()  # in parts, too, a job finds those it waits for revived already
+        if args.dry_run:
+            return _answer(args, store, rule, _foreseen(store, jobs, rule))
+        return _answer(args, store, rule, in_parts(do, [job.id for job in jobs]))
+    if is_filtered(args):
+        raise BadInput("either ids or options that choose jobs, not both")
+    ids = list(dict.fromkeys(args.ids))
+    if not args.dry_run and not rule.strict:
+        return _answer(args, store, rule, do(ids))
+    expected = _foreseen(store, [store.get(job_id) for job_id in ids], rule)
+    if not args.dry_run:
+        fit = [change.id for change in expected if change.result == "done"]
+        done = {change.id: change for change in (do(fit) if fit else ())}
+        expected = [done.get(change.id, change) for change in expected]
+    return _answer(args, store, rule, expected)
+
+
+def chosen(args: argparse.Namespace, rule: Rule, now: int) -> Filter:
+    """The jobs that the options choose, of those the verb is for. Raises BadInput if they
+    choose none."""
     if not is_filtered(args):
-        raise BadInput(
-            f"which jobs to {rule.verb}?", "ids, or --state, --queue, --tag, --since"
-        )
+        raise BadInput(f"which jobs to {rule.verb}?", rule.choices)
     which = filter_of(args, now)
     if not which.states:
-        which = which.replace(states=rule.states)
-    elif rule.strict and not set(which.states) <= set(rule.states):
+        return which.replace(states=rule.states)
+    if rule.strict and not set(which.states) <= set(rule.states):
         raise BadInput(f"{rule.verb} is for jobs that are {' or '.join(rule.states)}")
-    jobs = store.list_jobs(which)
-    if args.dry_run:
-        return answer(
-            args, rule, [Change(job.id, job.state, _expected(job.state, rule)) for job in jobs]
-        )
+    return which
+
+
+def in_parts(do: Do, ids: Sequence[str]) -> list[Change]:
+    """Do it to jobs that were found a moment ago, some at a time; those gone are left out."""
     changes: list[Change] = []
-    for start in range(0, len(jobs), _AT_ONCE):
-        changes += _those_left(do, [job.id for job in jobs[start : start + _AT_ONCE]])
-    return answer(args, rule, changes)
+    for start in range(0, len(ids), _AT_ONCE):
+        changes += _those_left(do, ids[start : start + _AT_ONCE])
+    return changes
 
 
-def answer(args: argparse.Namespace, rule: Rule, changes: Sequence[Change]) -> int:
+def _answer(
+    args: argparse.Namespace, store: Store, rule: Rule, changes: Sequence[Change]
+) -> int:
     """Print what was done to each job; the exit code is 4 if some were past the verb."""
     refused = [change for change in changes if change.result == "refused"]
     if args.json:
@@ -81,11 +102,34 @@ def answer(args: argparse.Namespace, rule: Rule, changes: Sequence[Change]) -> i
         for change in changes:
             if change.result != "refused":
                 out(_line(change, rule, dry=args.dry_run))
-        for change in refused:
-            note(f"{change.id} is {change.state}: skipped")
+        if rule.verb == RETRY:
+            _say_why_not(store, refused)
+        else:
+            for change in refused:
+                note(f"{change.id} is {change.state}: skipped")
         if not changes:
             note("no job fits")
     return REFUSED if refused else DONE
+
+
+def _say_why_not(store: Store, refused: Sequence[Change]) -> None:
+    """Name the jobs that were not retried, what is in the way, and what to type instead."""
+    from queuectl.cli.aftermath import find, needs_first, waits_in_vain
+
+    jobs: list[Job] = []
+    for change in refused:
+        because = ""
+        job = find(store, change.id)
+        if job is not None and job.state not in (PENDING, PROCESSING):
+            jobs.append(job)
+            for need in waits_in_vain(store, job)[:1]:
+                because = f"; it waits for {need.id}, which is {need.state}"
+        note(f"{change.id} is {change.state}: skipped{because}")
+    ids = [*needs_first(store, jobs), *[job.id for job in jobs]]
+    again = any(job.state == COMPLETED for job in jobs)
+    if ids and (again or len(ids) <= _IDS_IN_A_HINT):
+        words = " ".join(ids) if len(ids) <= _IDS_IN_A_HINT else "…"
+        note(f"  try: queuectl retry {'--again ' if again else ''}{words}")
 
 
 def _line(change: Change, rule: Rule, *, dry: bool) -> str:
@@ -96,19 +140,21 @@ def _line(change: Change, rule: Rule, *, dry: bool) -> str:
     return f"{change.id} {rule.done} (was {change.state})"
 
 
-def _checked(
-    store: Store, ids: Sequence[str], rule: Rule, do: Do, *, dry: bool
-) -> list[Change]:
-    """Only those whose state the verb is for go to the store."""
-    expected = [
-        Change(job_id, state, _expected(state, rule))
-        for job_id, state in [(job_id, store.get(job_id).state) for job_id in ids]
-    ]
-    if dry:
-        return expected
-    fit = [change.id for change in expected if change.result == "done"]
-    done = {change.id: change for change in (do(fit) if fit else ())}
-    return [done.get(change.id, change) for change in expected]
+def _foreseen(store: Store, jobs: Sequence[Job], rule: Rule) -> list[Change]:
+    """What the verb would do to each of the jobs."""
+    from queuectl.cli.aftermath import waits_in_vain
+
+    expected: dict[str, Change] = {}
+    revived: set[str] = set()
+    for job in sorted(jobs, key=lambda job: job.seq):
+        result = _expected(job.state, rule)
+        if rule.verb == RETRY and result == "done":
+            if any(need.id not in revived for need in waits_in_vain(store, job)):
+                result = "refused"
+            else:
+                revived.add(job.id)
+        expected[job.id] = Change(job.id, job.state, result)
+    return [expected[job.id] for job in jobs]
 
 
 def _expected(state: str, rule: Rule) -> str:
