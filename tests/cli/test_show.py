@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from queuectl.clock import now_ms
 
 from .scene import Scene
@@ -47,11 +49,33 @@ def test_a_running_job_shows_its_run(scene: Scene) -> None:
     assert "Follow: queuectl logs j1 -f" in scene.run("show", "j1").out
 
 
-def test_a_limit_from_config_that_was_met_says_how_to_lift_it(scene: Scene) -> None:
-    claim = scene.start("j1", timeout_seconds=300)
-    scene.end(claim, "timeout", error="timed out after 300 s")
-    assert "timed out after 300 s" in scene.run("show", "j1").out
-    assert "(--timeout none lifts the limit)" in scene.run("show", "j1").out
+@pytest.mark.parametrize("words", [["show"], ["explain"], ["wait"]])
+def test_a_limit_from_config_that_was_met_says_how_to_lift_it(
+    scene: Scene, words: list[str]
+) -> None:
+    for name, limit in (("theirs", 300), ("own", 5)):
+        claim = scene.start(name, timeout_seconds=limit, max_retries=1)
+        scene.end(claim, "timeout", error=f"timed out after {limit} s")
+    said = scene.run(*words, "theirs")
+    assert "timed out after 300 s (--timeout none lifts it)" in said.out + said.err
+    said = scene.run(*words, "own")
+    assert "timed out after 5 s" in said.out + said.err
+    assert "--timeout none" not in said.out + said.err
+    assert scene.run("show", "theirs", "--json").json["error"] == "timed out after 300 s"
+
+
+@pytest.mark.parametrize("verb", ["show", "explain"])
+def test_a_job_whose_predecessor_died_is_revived_by_the_line_that_is_named(
+    scene: Scene, verb: str
+) -> None:
+    claim = scene.start("first", max_retries=1)
+    scene.add("second", after=("first",))
+    scene.add("third", after=("second",))
+    scene.end(claim, "failed", exit_code=1, error="exit 1")
+    assert "queuectl retry first second third" in scene.run(verb, "third").out
+    assert "queuectl retry first\n" in scene.run(verb, "first").out.replace("     ", "\n")
+    assert scene.run("retry", "first", "second", "third").code == 0
+    assert scene.store.get("third").state == "pending"
 
 
 def test_an_unknown_job_is_exit_code_three(scene: Scene) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from queuectl.cli.aftermath import limit_from_config, needs_first
 from queuectl.cli.context import out, out_json, store_of
 from queuectl.cli.jsonshapes import job_json
 from queuectl.cli.parser import json_option
@@ -56,7 +57,17 @@ def _find(store: Store, job: Job, look: Look, now: int) -> list[Reason]:
     queue = queues.get(job.queue)
     needed = {name: _state(store, name) for name in job.after}
     ahead = _ahead(store, job, queue, now)
-    return reasons(job, queue, store.workers(), needed, ahead, look, now)
+    return reasons(
+        job,
+        queue,
+        store.workers(),
+        needed,
+        ahead,
+        look,
+        now,
+        first=needs_first(store, [job]),
+        default_limit=limit_from_config(store, job),
+    )
 
 
 def _state(store: Store, job_id: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from queuectl.cli.aftermath import limit_from_config
 from queuectl.cli.context import note, out_json, store_of
 from queuectl.cli.follow import Follower
 from queuectl.cli.jsonshapes import output_json
@@ -91,7 +92,7 @@ def _follow(store: Store, job_id: str, streams: Sequence[int], lines: int | None
             say_if_stuck(store, job)
         said = job.state
     if job.state != COMPLETED:
-        _say(f"{job.id} is {job.state}: {why(job)}")
+        _say(f"{job.id} is {job.state}: {why(job, limit_from_config(store, job))}")
 
 
 def _waits(job: Job) -> str:

@@ -41,15 +41,19 @@ def reasons(
     ahead: int | None,
     look: Look,
     now: int,
+    *,
+    first: Sequence[str] = (),
+    default_limit: float | None = None,
 ) -> list[Reason]:
     """Everything that holds the job back, what people can change first.
 
     `needed` are the states of the jobs it waits for, `ahead` how many due jobs of its
-    queue come first (None: too many to count).
+    queue come first (None: too many to count), `first` the jobs that have to be retried
+    with it, `default_limit` the time limit of the config.
     """
     if job.state not in (PENDING, FAILED):
-        return [_not_waiting(job, now)]
-    found = [*_blocked(needed), *_too_early(job, look, now)]
+        return [_not_waiting(job, now, first, default_limit)]
+    found = [*_blocked(needed), *_too_early(job, look, now, default_limit)]
     if queue is not None and queue.paused:
         hint = f"queuectl queue resume {job.queue}"
         found.append(Reason("queue_paused", f"its queue {job.queue} is paused", hint))
@@ -84,19 +88,20 @@ def start_line(queue: str) -> str:
     return f"queuectl worker start --detach{option}"
 
 
-def _not_waiting(job: Job, now: int) -> Reason:
+def _not_waiting(
+    job: Job, now: int, first: Sequence[str], default_limit: float | None
+) -> Reason:
     if job.state == PROCESSING:
         length = span((now - (job.started_at or now)) / 1000)
         return Reason("running", f"it is running, for {length}", f"queuectl logs {job.id} -f")
     if job.state == COMPLETED:
         hint = f"queuectl retry --again {job.id} runs it once more"
         return Reason("completed", "it has completed", hint)
-    again = f"queuectl retry {job.id}"
+    again = " ".join(["queuectl retry", *first, job.id])
+    cause = why(job, default_limit)
     if job.state == DEAD:
-        return Reason(
-            "dead", f"it gave up after {count(job.attempts, 'run')}: {why(job)}", again
-        )
-    cause = f": {why(job)}" if job.error else ""
+        return Reason("dead", f"it gave up after {count(job.attempts, 'run')}: {cause}", again)
+    cause = f": {cause}" if job.error else ""
     return Reason(CANCELLED, f"it was cancelled{cause}", again)
 
 
@@ -115,13 +120,13 @@ def _blocked(needed: Mapping[str, str]) -> list[Reason]:
     ]
 
 
-def _too_early(job: Job, look: Look, now: int) -> list[Reason]:
+def _too_early(job: Job, look: Look, now: int, default_limit: float | None) -> list[Reason]:
     if not waits_for_time(job, now) or job.due_at is None:
         return []
     at = moment(look, job.due_at, now, seconds=True)
     when = f"{at}, in {span((job.due_at - now) / 1000 + 0.999)}"
     if job.state == FAILED:
-        text = f"it failed ({why(job)}) and runs again at {when}"
+        text = f"it failed: {why(job, default_limit)}; it runs again at {when}"
         return [Reason("backoff", text, f"queuectl retry {job.id} runs it now")]
     return [Reason("scheduled", f"it is scheduled for {when}")]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from queuectl.cli.aftermath import limit_from_config, needs_first
 from queuectl.cli.context import out, out_json, store_of
 from queuectl.cli.jsonshapes import show_json
 from queuectl.cli.outputs import STREAMS
@@ -11,7 +12,7 @@ from queuectl.cli.parser import json_option
 from queuectl.cli.screens.job import TAIL_LINES, render_job
 from queuectl.cli.screens.layout import Look
 from queuectl.clock import now_ms
-from queuectl.model import COMPLETED, PROCESSING, STDERR, STDOUT, TIMEOUT
+from queuectl.model import COMPLETED, PROCESSING, STDERR, STDOUT
 from queuectl.text import OutputCleaner
 
 TYPE_CHECKING = False
@@ -46,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
             Look.of(sys.stdout),
             now_ms(),
             reveal=args.reveal,
-            default_limit=store.config().job_timeout if job.outcome == TIMEOUT else None,
+            default_limit=limit_from_config(store, job),
+            first=needs_first(store, [job]),
         )
     out("\n".join(lines))
     return 0

@@ -47,10 +47,10 @@ def run(args: argparse.Namespace) -> int:
             for job in {job.queue: job for job in reversed(jobs)}.values():
                 say_if_stuck(store, job)
         ended = _first(store, ids, until) if args.any else _all(store, ids, until)
-    if ended is None:
-        note("the time is up")
-        return WAIT_TIMED_OUT
-    _answer(args, ended)
+        if ended is None:
+            note("the time is up")
+            return WAIT_TIMED_OUT
+        _answer(args, store, ended)
     if len(ended) == 1:
         return exit_code(ended[0])
     return int(any(job.state != COMPLETED for job in ended))
@@ -83,7 +83,7 @@ def _first(store: Store, ids: Sequence[str], until: float | None) -> list[Job] |
     return None
 
 
-def _answer(args: argparse.Namespace, ended: Sequence[Job]) -> None:
+def _answer(args: argparse.Namespace, store: Store, ended: Sequence[Job]) -> None:
     if args.json:
         from queuectl.cli.jsonshapes import job_json
 
@@ -94,6 +94,8 @@ def _answer(args: argparse.Namespace, ended: Sequence[Job]) -> None:
         out(ended[0].id)
     for job in ended:
         if job.state != COMPLETED:
+            from queuectl.cli.aftermath import limit_from_config
             from queuectl.cli.screens.words import why
 
-            note(f"{job.id} is {job.state}: {why(job)}")
+            limit = limit_from_config(store, job)
+            note(f"{job.id} is {job.state}: {why(job, limit)}")

@@ -55,9 +55,11 @@ def render_job(
     *,
     reveal: bool = False,
     default_limit: float | None = None,
+    first: Sequence[str] = (),
 ) -> list[str]:
     """The page. `tail` is the name of a stream and its last lines; `default_limit` the
-    time limit of the config, so that a job that met it learns how to lift it."""
+    time limit of the config, so that a job that met it learns how to lift it; `first` are
+    the jobs that have to be retried with it."""
     lines = _head(job, look)
     lines += _facts(job, look, now, default_limit, reveal)
     if history:
@@ -65,7 +67,7 @@ def render_job(
     if tail is not None and tail[1]:
         lines += ["", f"{tail[0]}, last lines:"]
         lines += [look.fit("  " + one_line(line, look.width)) for line in tail[1]]
-    return [*lines, "", *_next(job, look)]
+    return [*lines, "", *_next(job, look, first)]
 
 
 def _head(job: Job, look: Look) -> list[str]:
@@ -124,11 +126,11 @@ def _why(job: Job, look: Look, now: int, default_limit: float | None) -> str:
             f"done in {format_duration(job.duration)}" if job.duration is not None else "done"
         )
     limit = max(1, job.max_retries)
-    text = why(job) if job.outcome not in (None, COMPLETED) else one_line(job.error or "")
+    text = one_line(job.error or "")
+    if job.outcome not in (None, COMPLETED):
+        text = why(job, default_limit)
     if job.state in (FAILED, DEAD):
         text += f" ({job.attempts} of {limit} run{'s' * (limit > 1)} used)"
-    if job.outcome == TIMEOUT and job.timeout_seconds == default_limit:
-        text += " (--timeout none lifts the limit)"
     if waits_for_time(job, now):
         due = job.due_at or now
         again = "again" if job.attempts else "due"
@@ -210,15 +212,16 @@ def _result(run: Attempt) -> str:
     return text + " (not charged)" if free else text
 
 
-def _next(job: Job, look: Look) -> list[str]:
+def _next(job: Job, look: Look, first: Sequence[str]) -> list[str]:
     """What one would type next."""
     name = one_line(job.id)
+    again = one_line(" ".join(["retry", *first, job.id]))
     steps = {
         PENDING: ("Why not yet", f"explain {name}"),
         PROCESSING: ("Follow", f"logs {name} -f"),
-        FAILED: ("Again now", f"retry {name}"),
-        DEAD: ("Again", f"retry {name}"),
-        CANCELLED: ("Again", f"retry {name}"),
+        FAILED: ("Again now", again),
+        DEAD: ("Again", again),
+        CANCELLED: ("Again", again),
     }
     words = [steps[job.state]] if job.state in steps else []
     if job.state not in (PENDING, PROCESSING):

@@ -57,9 +57,15 @@ def exit_word(job: Job) -> str:
     return "-" if job.exit_code is None else str(job.exit_code)
 
 
-def why(job: Job | Attempt) -> str:
-    """Why a run did not complete, on one safe line: `exit 1: CUDA out of memory`."""
-    return one_line(job.error or "") or ending(job)
+def why(job: Job, default_limit: float | None = None) -> str:
+    """Why a job did not complete, on one safe line: `exit 1: CUDA out of memory`.
+
+    A job that met the `default_limit` of the config, which nobody asked for, learns how to
+    lift it.
+    """
+    text = one_line(job.error or "") or ending(job)
+    met = job.outcome == TIMEOUT and job.timeout_seconds == default_limit
+    return f"{text} (--timeout none lifts it)" if met else text
 
 
 def runs_word(job: Job) -> str:
