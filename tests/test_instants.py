@@ -64,6 +64,15 @@ def test_a_plain_time_of_day_is_the_next_such_time() -> None:
     assert parse_instant("10:00:01", "--run-at", local=True, now=now) == NINE + 1_000
 
 
+def test_looking_back_a_plain_time_of_day_is_the_last_such_time() -> None:
+    def last(text: str) -> int:
+        return parse_instant(text, "--since", local=True, now=NINE, past=True)
+
+    assert last("09:30") == NINE - 1_800_000
+    assert last("10:00") == NINE
+    assert last("10:30") == NINE - 84_600_000
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -16,17 +16,20 @@ if TYPE_CHECKING:
 _DATE_HINT = "2026-01-31T09:00:00Z, 2026-01-31T09:00:00+01:00 or 2026-01-31 09:00"
 
 
-def parse_instant(text: str, what: str, *, local: bool = False, now: int | None = None) -> int:
+def parse_instant(
+    text: str, what: str, *, local: bool = False, now: int | None = None, past: bool = False
+) -> int:
     """ISO 8601 -> ms: `2026-01-31T09:00:00.5Z`, an offset instead of `Z`, a space instead of
     `T`, seconds or the whole time of day left out.
 
     Without an offset it is UTC, or local time if `local`. If `now` is given too, a plain
-    `09:00` is the next time that clocks here show it. Raises BadInput that names `what`.
+    `09:00` is the next time that clocks here show it, or if `past` the last. Raises BadInput
+    that names `what`.
     """
     word = text.strip().upper()
     try:
         if now is not None and len(word) in (5, 8) and word[2] == ":":
-            return _next_time_of_day(word, now)
+            return _time_of_day(word, now, past=past)
         return _ms(_moment(word), local=local)
     except (ValueError, OverflowError, OSError):
         hint = _DATE_HINT if now is None else f"{_DATE_HINT} or 09:00"
@@ -56,13 +59,15 @@ def _ms(moment: datetime, *, local: bool) -> int:
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
-def _next_time_of_day(word: str, now: int) -> int:
+def _time_of_day(word: str, now: int, *, past: bool) -> int:
     from datetime import datetime, timedelta
     from datetime import time as time_of_day
 
     here = datetime.fromtimestamp(now / 1000)
     moment = datetime.combine(here.date(), time_of_day.fromisoformat(word))
-    if moment <= here:
+    if past and moment > here:
+        moment -= timedelta(days=1)
+    elif not past and moment <= here:
         moment += timedelta(days=1)
     return _ms(moment, local=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -62,6 +63,14 @@ def test_filters_choose_jobs(scene: Scene) -> None:
     assert ids(scene.run("list", "--tag", "x").lines) == ["c", "a"]
     assert ids(scene.run("list", "--tag", "x", "--queue", "gpu").lines) == ["a"]
     assert ids(scene.run("list", "--since", "1h").lines) == ["c", "b", "a"]
+
+
+def test_since_a_time_of_day_is_since_the_last_such_time(scene: Scene) -> None:
+    scene.add("a")
+    seconds_ago = time.strftime("%H:%M:%S", time.localtime(time.time() - 30))
+    a_minute_ahead = time.strftime("%H:%M:%S", time.localtime(time.time() + 60))
+    for text in (seconds_ago, a_minute_ahead):
+        assert ids(scene.run("list", "--since", text).lines) == ["a"]
 
 
 def test_an_empty_answer_is_a_header_and_a_reason(scene: Scene) -> None:

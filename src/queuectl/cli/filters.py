@@ -24,7 +24,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--queue", metavar="Q", help="only jobs of this queue")
     parser.add_argument("--tag", metavar="T", help="only jobs with this tag")
     parser.add_argument(
-        "--since", metavar="D", help="only jobs enqueued since: 2h, 1d or a time of day or date"
+        "--since", metavar="D", help="only jobs enqueued since: 2h, 1d, 09:00 or a date"
     )
     parser.add_argument(
         "--limit", metavar="N|all", type=_limit, default=UNSET, help="the newest N at most"
@@ -63,7 +63,8 @@ def is_filtered(args: argparse.Namespace) -> bool:
 
 
 def moment(text: str, now: int, what: str) -> int:
-    """A time in the past: so long ago (`2h`), or as `parse_instant` reads it; ms."""
+    """A time in the past: so long ago (`2h`), or as `parse_instant` reads it, a time of day
+    being the last such time; ms."""
     from queuectl.instants import parse_instant
 
     try:
@@ -71,10 +72,11 @@ def moment(text: str, now: int, what: str) -> int:
     except BadInput:
         pass
     try:
-        return parse_instant(text, what, local=True)
+        return parse_instant(text, what, local=True, now=now, past=True)
     except BadInput:
         raise BadInput(
-            f"{what} is no length of time and no time: {text!r}", "2h, 1d or 2026-01-31 09:00"
+            f"{what} is no length of time and no time: {text!r}",
+            "2h, 1d, 09:00 or 2026-01-31 09:00",
         ) from None
 
 
