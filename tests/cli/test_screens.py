@@ -63,6 +63,17 @@ def test_list_tells_due_from_scheduled_and_waiting() -> None:
     assert lines[5].startswith("ended completed 0 1/3 3s ago python")
 
 
+def test_a_job_on_its_way_has_no_exit_code_of_an_earlier_run() -> None:
+    last = {"attempts": 1, "outcome": "failed", "exit_code": 7}
+    jobs = [
+        a_job(id="again", state="processing", started_at=NOW, **last),
+        a_job(id="back", outcome="released", signal="SIGTERM"),
+        a_job(id="failed", state="failed", **last),
+    ]
+    exits = [line.split()[2] for line in render_jobs(jobs, PIPE, NOW)[1:]]
+    assert exits == ["-", "-", "7"]
+
+
 def test_a_narrow_list_keeps_room_for_the_command() -> None:
     job = a_job(id="a-rather-long-name", queue="gpu")
     assert "python train.py --seed" in render_jobs([job], NARROW, NOW)[1]

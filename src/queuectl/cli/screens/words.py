@@ -49,7 +49,10 @@ def ending(run: Job | Attempt) -> str:
 
 
 def exit_word(job: Job) -> str:
-    """The same as one word, for tables: `0`, `1`, `SIGKILL`, `timeout`, `-`."""
+    """The same as one word, for tables: `0`, `1`, `SIGKILL`, `timeout`; `-` while the job is
+    on its way, whatever an earlier run came to."""
+    if job.state in (PENDING, PROCESSING):
+        return "-"
     if job.outcome in (TIMEOUT, LOST):
         return job.outcome
     if job.signal:
