@@ -90,6 +90,7 @@ def test_a_delay_counts_from_now() -> None:
     assert job(with_field("delay", "10m")).run_at == NOW + 600_000
     assert job(with_field("delay", 0.5)).run_at == NOW + 500
     assert job("true", delay=2.0).run_at == NOW + 2_000
+    assert job("true", delay=0.0) == job(with_field("delay", 0)) == job("true")
 
 
 def test_null_is_not_given() -> None:
@@ -111,7 +112,13 @@ def test_a_field_given_twice_is_refused() -> None:
     assert "command is given twice" in refusal('{"command":"a","command":"b"}').message
     assert "A is given twice" in refusal('{"command":"a","env":{"A":"1","A":"2"}}').message
     assert "id is given twice" in refusal('{"command":"a:b:c","id":"x","id":"x"}').message
-    assert "run_at and delay" in refusal(with_field("delay", 3), run_at=NOW).message
+
+
+def test_both_times_are_refused_by_the_names_they_were_given_by() -> None:
+    assert "--run-at and delay" in refusal(with_field("delay", 3), run_at=NOW).message
+    assert "--run-at and --delay" in refusal("true", run_at=NOW, delay=3.0).message
+    both = '{"command": "true", "delay": 3, "run_at": "2099-12-31"}'
+    assert "run_at and delay" in refusal(both).message
 
 
 @pytest.mark.parametrize(

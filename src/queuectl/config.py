@@ -106,9 +106,16 @@ def parse_value(key: str, text: str) -> Any:
     rule = KEYS[key]
     value = rule.parse(text, key)
     if not isinstance(value, tuple) and not rule.low <= value <= rule.high:
-        high = f" to {rule.high:g}" if rule.high != float("inf") else " or more"
-        raise BadInput(f"{key} takes {rule.low:g}{high}, not {text}")
+        raise BadInput(f"{key} takes {bounds(key)}, not {text}")
     return value
+
+
+def bounds(key: str) -> str:
+    """What a number may be: `0 to 1000000`, `1 or more`."""
+    rule = KEYS[key]
+    if rule.high == float("inf"):
+        return f"{format_value(rule.low)} or more"
+    return f"{format_value(rule.low)} to {format_value(rule.high)}"
 
 
 def format_value(value: Any) -> str:

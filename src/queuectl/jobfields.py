@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-from queuectl.config import KEYS
+from queuectl.config import KEYS, bounds
 from queuectl.durations import LONGEST, parse_duration
 from queuectl.errors import BadInput
 from queuectl.instants import parse_instant
@@ -149,7 +149,7 @@ def _backoff_max(value: Any) -> float:
 def _in_range(name: str, value: float) -> float:
     rule = KEYS[name]
     if not rule.low <= value <= rule.high:
-        raise BadInput(f"{name} is {rule.low:g} to {rule.high:g}, not {brief(value)}")
+        raise BadInput(f"{name} is {bounds(name)}, not {brief(value)}")
     return value if name == "max_retries" else float(value)
 
 

@@ -119,7 +119,7 @@ class JobSpec:
             if self._fixed_size or type(command) is tuple:
                 self._check_size(values)
         delay = values[_DELAY]
-        if delay is not None:
+        if delay:  # none, and one of 0, leave a job due as it comes
             values[_RUN_AT] = now + round(delay * 1000)
         return NewJob.make(values[:_PARTS])
 
@@ -143,7 +143,8 @@ class JobSpec:
 
     def _refuse_both_times(self, names: Iterable[str]) -> None:
         if _TIMES.issubset(names):
-            raise BadInput("run_at and delay can't both be given", "one of them")
+            both = [option_of(n) if n in self._fixed else n for n in ("run_at", "delay")]
+            raise BadInput(f"{' and '.join(both)} can't both be given", "one of them")
 
     def _check_size(self, values: list[Any]) -> None:
         env = values[_ENV]

@@ -71,13 +71,16 @@ def test_words_without_dashes_are_refused_with_the_line_to_type(
         (["--priority", "11", "x"], "--priority takes 1 to 10"),
         (["--timeout", "-5", "x"], "negative"),
         (["--delay", "-1h", "x"], "negative"),
-        (["--delay", "1h", "--run-at", "09:00", "x"], "both"),
+        (["--delay", "1h", "--run-at", "09:00", "x"], "--run-at and --delay can't both"),
         (["--run-at", "soon", "x"], "--run-at is no time"),
         (["--id", "a/b", "x"], "an id can't be 'a/b'"),
         (["--id", "x" * 300, "x"], "an id can't be"),
         (["--cwd", "/does/not/exist", "x"], "does not exist"),
         (["--env", "NOT_SET_ANYWHERE", "x"], "NOT_SET_ANYWHERE"),
         (["--env", "1A=b", "x"], "'1A'"),
+        (["--env", "A,B", "x"], "try: --env A --env B"),
+        (["--after", "a, b", "x"], "--after is given once for each, not as 'a, b'"),
+        (["--tag", "a,b", "x"], "try: --tag a --tag b"),
         (["--env", "A=1", "--env", "A=2", "x"], "given twice"),
         (["--backoff-base", "x", "y"], "--backoff-base takes a number"),
         (["--backoff-jitter", "2", "y"], "backoff_jitter is 0 to 1"),
@@ -174,6 +177,7 @@ def test_the_answer_says_in_local_time_when_it_will_run(cli: Cli) -> None:
     assert "in 5m00s" in cli("enqueue", "true", "--delay", "5m").err
     past = cli("enqueue", "true", "--run-at", "2001-01-01", env={"TZ": "UTC"})
     assert past.err == "j4 runs now: 2001-01-01 00:00:00 UTC is past\n"
+    assert cli("enqueue", "true", "--delay", "0").err == ""
 
 
 def test_a_delay_is_counted_from_now(cli: Cli) -> None:

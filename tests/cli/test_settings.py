@@ -55,6 +55,10 @@ def test_a_setting_is_the_same_by_both_spellings_and_for_all_who_share_the_store
         (["unset", "nope"], 3, "no config key"),
         (["set", "max-retries", "many"], 2, "max_retries is a whole number"),
         (["set", "backoff-base", "-1"], 2, "backoff_base takes 0 to 86400"),
+        (["set", "max-retries", "-3"], 2, "max_retries takes 0 to 1000000, not -3"),
+        (["set", "backoff-max", "400d"], 2, "backoff_max takes 0 to 31622400"),
+        (["set", "worker-poll-interval", "0"], 2, "takes 0.05 to 3600"),
+        (["set", "retention", "0"], 2, "retention takes 1 or more"),
         (["set", "max-retries"], 2, "VALUE is missing"),
     ],
 )

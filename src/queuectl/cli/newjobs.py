@@ -34,10 +34,10 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     add("--timeout", metavar="D", type=_time_limit, help="time limit of a run: 90, 10m or none")
     add("--run-at", metavar="TIME", help="not before: '2026-01-31 09:00' (local), 09:00, …Z")
     add("--delay", metavar="D", type=_delay, help="not before so much time has passed")
-    add("--after", metavar="ID", action="append", help="only after this job completed")
+    add("--after", metavar="ID", action="append", help="only after it completed (repeatable)")
     add("--cwd", metavar="DIR", help="the directory it runs in (this one)")
-    add("--env", metavar="K[=V]", action="append", help="a variable; K alone copies it")
-    add("--tag", metavar="T", action="append", help="a word to find it by")
+    add("--env", metavar="K[=V]", action="append", help="a variable; K copies it (repeatable)")
+    add("--tag", metavar="T", action="append", help="a word to find it by (repeatable)")
 
 
 _FIELDS = {
@@ -58,6 +58,9 @@ _FIELDS = {
 
 def fields_of(args: argparse.Namespace, now: int) -> dict[str, Any]:
     """The fields that were given as options, by their JSON names. Raises BadInput."""
+    for option in ("after", "tag"):
+        for text in getattr(args, option) or ():
+            _refuse_a_list(f"--{option}", text)
     given = {
         field: value
         for option, field in _FIELDS.items()
@@ -128,6 +131,7 @@ def _variables(given: list[str]) -> dict[str, str]:
     for word in given:
         name, separator, value = word.partition("=")
         if not separator:
+            _refuse_a_list("--env", name)
             if name not in os.environ:
                 raise BadInput(
                     f"there is no variable {name} here to copy", f"--env {name}=VALUE"
@@ -137,6 +141,13 @@ def _variables(given: list[str]) -> dict[str, str]:
             raise BadInput(f"--env {name} is given twice")
         variables[name] = value
     return variables
+
+
+def _refuse_a_list(option: str, text: str) -> None:
+    if "," in text:
+        words = [word.strip() for word in text.split(",")]
+        each = " ".join([f"{option} {word}" for word in words if word])
+        raise BadInput(f"{option} is given once for each, not as {text!r}", each or None)
 
 
 def _who() -> str:
