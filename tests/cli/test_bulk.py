@@ -90,6 +90,11 @@ def test_a_dry_run_lists_and_changes_nothing(mixed: Cli, verb: str) -> None:
         (["purge", "--older-than", "0"], 0, {"done": None, "gone": None, "off": None}),
         (["purge", "--state", "pending"], 2, {}),
         (["purge", "--older-than", "1h", "done"], 2, {}),
+        (["purge", "--older-than", "0", "--state", "completed"], 0, {"done": None}),
+        (["purge", "--older-than", "0", "--queue", "gpu"], 0, {"gone": None}),
+        (["purge", "--older-than", "0", "--since", "1h", "--limit", "1"], 0, {"off": None}),
+        (["purge", "--older-than", "1h", "--state", "completed"], 0, {}),
+        (["purge", "--older-than", "0", "--state", "pending"], 2, {}),
         (["delete", "done", "--state", "dead"], 2, {}),
         (["dlq", "retry", "gone"], 0, {"gone": "pending"}),
         (["dlq", "retry", "off"], 4, {}),
@@ -112,6 +117,13 @@ def test_what_each_verb_does_to_each_state(
     assert states(mixed) == {name: state for name, state in expected.items() if state}
     if code == 4:
         assert "skipped" in result.err
+
+
+def test_a_purge_by_age_counts_what_it_removes(mixed: Cli) -> None:
+    words = ("purge", "--older-than", "0", "--state", "completed,cancelled")
+    assert mixed.ok(*words, "--dry-run") == "would purge 2 jobs"
+    assert json.loads(mixed.ok(*words, "--json")) == {"purged": 2, "would_purge": 2}
+    assert "--older-than" in mixed("purge").err
 
 
 def test_json_names_what_was_done_to_each(mixed: Cli) -> None:
