@@ -11,6 +11,8 @@ import pytest
 
 from conftest import Cli, until
 
+from .scene import Scene
+
 
 def workers(cli: Cli) -> list[dict[str, object]]:
     found: list[dict[str, object]] = json.loads(cli.ok("worker", "list", "--json"))
@@ -35,6 +37,7 @@ def test_a_second_start_adds_and_ensure_only_what_is_missing(cli: Cli) -> None:
     assert cli.ok("worker", "start", "--count", "3", "--ensure", "--detach") == (
         "3 worker(s) run already"
     )
+    assert cli.ok("worker", "start", "--ensure") == "3 worker(s) run already"
     assert len(workers(cli)) == 3
 
 
@@ -111,6 +114,21 @@ def test_stop_lets_what_runs_finish_unless_told_otherwise(cli: Cli) -> None:
     cli.ok("worker", "stop", "--now")
     job = cli.job("j2")
     assert (job["state"], job["attempts"]) == ("pending", 0)
+
+
+def test_stop_says_on_a_terminal_what_it_waits_for_and_how_not_to(
+    worker: Cli, scene: Scene
+) -> None:
+    worker.ok("enqueue", "while [ ! -e go ]; do sleep 0.02; done")
+    worker.wait_for("j1", "processing")
+    scene.db = str(worker.home / "queue.db")
+    with scene.on_terminal("worker", "stop") as terminal:
+        terminal.wait_for("stopping: 30s for j1, then it goes back")
+        terminal.wait_for("at once: queuectl worker stop --now")
+        (worker.work / "go").touch()
+        assert "Stopped 1 worker(s)" in terminal.finish()
+    with scene.on_terminal("worker", "stop") as terminal:
+        assert terminal.finish().strip() == "No workers are running."
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from queuectl.cli.context import note, out, out_json, serving, store_of
+from queuectl.cli.context import note, on_terminal, out, out_json, serving, store_of
 from queuectl.cli.parser import duration, json_option, whole_number
 from queuectl.errors import BadInput
 from queuectl.jobfields import check_queue
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _MOST_PROCESSES = 1_000
 _MOST_SLOTS = 10_000
+_JOBS_NAMED = 5
 
 
 def configure_start(parser: argparse.ArgumentParser) -> None:
@@ -37,13 +38,14 @@ def configure_start(parser: argparse.ArgumentParser) -> None:
 def run_start(args: argparse.Namespace) -> int:
     """Run workers until they are stopped, or start them in the background."""
     queues = _queues(args.queue)
-    count = args.count
+    running = 0
     with store_of(args) as store:
         url = store.url
         if args.ensure:
-            count -= _serving_here(store, queues)
+            running = _serving_here(store, queues)
+    count = args.count - running
     if count <= 0:
-        out(f"{args.count} worker(s) run already")
+        out(f"{running} worker(s) run already")
         return 0
     if args.detach:
         from queuectl.worker.detach import start_detached
@@ -77,6 +79,8 @@ def run_stop(args: argparse.Namespace) -> int:
     from queuectl.worker.stopping import stop
 
     with store_of(args) as store:
+        if on_terminal() and not args.now:
+            _say_what_may_finish(store, args)
         stopped = stop(
             store,
             tuple(dict.fromkeys(args.workers)),
@@ -91,6 +95,29 @@ def run_stop(args: argparse.Namespace) -> int:
     else:
         out("No workers are running.")
     return 0
+
+
+def _say_what_may_finish(store: Store, args: argparse.Namespace) -> None:
+    """The runs that hold a stop up, for how long at most, and how not to wait."""
+    from queuectl.durations import format_duration
+    from queuectl.host import is_here
+
+    jobs = [
+        job
+        for worker in store.workers()
+        if worker.alive and (args.all_hosts or is_here(worker))
+        if not args.workers or worker.id in args.workers
+        for job in worker.jobs
+    ]
+    if not jobs:
+        return
+    seconds = store.config().shutdown_timeout if args.timeout is None else args.timeout
+    more = f" and {len(jobs) - _JOBS_NAMED} more" if len(jobs) > _JOBS_NAMED else ""
+    back = "it goes back" if len(jobs) == 1 else "they go back"
+    named = f"{', '.join(jobs[:_JOBS_NAMED])}{more}"
+    words = ["queuectl worker stop --now", *["--all-hosts"][: args.all_hosts], *args.workers]
+    note(f"stopping: {format_duration(seconds)} for {named}, then {back}")
+    note(f"  at once: {' '.join(words)}")
 
 
 def configure_list(parser: argparse.ArgumentParser) -> None:
