@@ -59,7 +59,9 @@ def test_interrupt_and_term_cancel_the_job(worker: Cli, number: int, code: int) 
     process = worker.start("run", "sleep 60")
     worker.wait_for("j1", "processing")
     process.send_signal(number)
-    assert process.wait(20) == code
+    _out, err = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert err == "cancelling j1; Ctrl+C again: don't wait for its end\n"
     assert worker.job("j1")["state"] == "cancelled"
 
 

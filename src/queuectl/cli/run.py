@@ -81,6 +81,7 @@ def _follow(store: Store, job_id: str, signals: _Signals, *, keep: bool) -> int:
                     note(f"{job_id} goes on: queuectl logs {job_id} -f")
                     return 128 + signals.caught
                 asked = True
+                note(f"cancelling {job_id}; Ctrl+C again: don't wait for its end")
                 _cancel(store, job_id)
     except BrokenPipeError:
         # As a pipe's writer would, the job ends when nobody reads on.
