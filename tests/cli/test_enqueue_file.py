@@ -148,7 +148,24 @@ def test_a_bad_line_in_a_stream_ends_it_and_tells_what_was_accepted(cli: Cli) ->
     result = cli("enqueue", "--file", "-", "--stream", input="a\nb\n{\nc\n")
     assert result.code == 2
     assert result.err.startswith("queuectl: line 3: ")
+    assert result.err.splitlines()[0].endswith("; the 2 before it are enqueued")
     assert len(jobs(cli)) == 2
+
+
+def test_a_refused_line_in_a_stream_ends_it_and_those_before_it_are_accepted(cli: Cli) -> None:
+    cli.ok("enqueue", "--id", "there", "true")
+    lines = 'a\n{"id": "there", "command": "b"}\nc\n'
+    result = cli("enqueue", "--file", "-", "--stream", input=lines)
+    assert result.code == 4
+    assert result.err.startswith("queuectl: line 2: there exists already")
+    assert result.err.splitlines()[0].endswith("; the 1 before it are enqueued")
+    assert [job["command"] for job in jobs(cli)] == ["a", "true"]
+
+
+def test_a_folder_is_no_file_of_jobs(cli: Cli) -> None:
+    result = cli("enqueue", "--file", str(cli.work))
+    assert result.code == 2
+    assert f"{cli.work} can't be read: " in result.err
 
 
 def test_many_lines_are_one_quick_transaction(cli: Cli) -> None:

@@ -42,10 +42,18 @@ def enqueue_file(args: argparse.Namespace, now: int) -> int:
     try:
         with store_of(args) as store:
             lines = _Lines(store, spec_of(store, fields), skip_bad=args.skip_bad)
-            if args.stream:
-                _as_they_arrive(lines, source)
-            else:
-                _all_or_nothing(lines, source)
+            blocks = _blocks(source, args.file)
+            try:
+                if args.stream:
+                    _as_they_arrive(lines, blocks)
+                else:
+                    _all_or_nothing(lines, blocks)
+            except (BadInput, JobExists, JobNotFound) as error:
+                before = (
+                    f"the {lines.enqueued} before it are" if lines.enqueued else "nothing was"
+                )
+                error.message += f"; {before} enqueued"
+                raise
             _answer(args, store, lines)
             if not args.json and ("run_at" in fields or "delay" in fields):
                 run_at = fields.get("run_at", now + round(fields.get("delay", 0) * 1000))
@@ -63,6 +71,8 @@ class _Lines:
         self.spec = spec
         self.skip_bad = skip_bad
         self.read = 0
+        self.bad = 0
+        """The line that ended it."""
         self.skipped = 0
         self.enqueued = 0
         self.first = self.last = ""
@@ -141,17 +151,17 @@ class _Lines:
     def _bad(self, number: int, error: QueuectlError) -> None:
         message = f"line {number}: {error.message}"
         if not self.skip_bad:
-            before = f"the {self.enqueued} before it are" if self.enqueued else "nothing was"
-            error.message = f"{message}; {before} enqueued"
+            self.bad = number
+            error.message = message
             error.hint = "--skip-bad leaves bad lines out"
             raise error
         self.skipped += 1
         note(as_one_line(message))
 
 
-def _all_or_nothing(lines: _Lines, source: int) -> None:
+def _all_or_nothing(lines: _Lines, blocks: Iterable[bytes]) -> None:
     now = now_ms()
-    raw = b"".join(_blocks(source)).split(b"\n")
+    raw = b"".join(blocks).split(b"\n")
     jobs: list[tuple[int, NewJob]] = []
     if len(raw) < _WORTH_A_BAR or not on_terminal():
         lines.jobs(raw, now, jobs)
@@ -166,9 +176,9 @@ def _all_or_nothing(lines: _Lines, source: int) -> None:
         lines.enqueue(jobs, now)
 
 
-def _as_they_arrive(lines: _Lines, source: int) -> None:
+def _as_they_arrive(lines: _Lines, blocks: Iterable[bytes]) -> None:
     rest = b""
-    for block in _blocks(source):
+    for block in blocks:
         *whole, rest = (rest + block).split(b"\n")
         _at_once(lines, whole)
     _at_once(lines, [rest])
@@ -179,10 +189,10 @@ def _at_once(lines: _Lines, raw: Sequence[bytes]) -> None:
     jobs: list[tuple[int, NewJob]] = []
     try:
         lines.jobs(raw, now, jobs)
-    except BadInput:
         lines.enqueue(jobs, now)
+    except (BadInput, JobExists, JobNotFound):
+        lines.enqueue([(number, job) for number, job in jobs if number < lines.bad], now)
         raise
-    lines.enqueue(jobs, now)
 
 
 def _answer(args: argparse.Namespace, store: Store, lines: _Lines) -> None:
@@ -210,12 +220,12 @@ def _open(name: str) -> int:
         raise BadInput(f"{name}: {error.strerror}") from None
 
 
-def _blocks(source: int) -> Iterator[bytes]:
+def _blocks(source: int, name: str) -> Iterator[bytes]:
     try:
         while block := os.read(source, _BLOCK):
             yield block
     except OSError as error:
-        raise BadInput(f"the file can't be read: {error.strerror}") from None
+        raise BadInput(f"{name} can't be read: {error.strerror}") from None
 
 
 def _without_mark(lines: Iterable[bytes]) -> Iterator[bytes]:
