@@ -158,8 +158,8 @@ def test_a_refused_line_in_a_stream_ends_it_and_those_before_it_are_accepted(cli
     result = cli("enqueue", "--file", "-", "--stream", input=lines)
     assert result.code == 4
     assert result.err.startswith("queuectl: line 2: there exists already")
-    assert result.err.splitlines()[0].endswith("; the 1 before it are enqueued")
-    assert [job["command"] for job in jobs(cli)] == ["a", "true"]
+    assert result.err.splitlines()[0].endswith("; the job before it is enqueued")
+    assert [job["command"] for job in jobs(cli)] == ["true", "a"]
 
 
 def test_a_folder_is_no_file_of_jobs(cli: Cli) -> None:

@@ -49,10 +49,7 @@ def enqueue_file(args: argparse.Namespace, now: int) -> int:
                 else:
                     _all_or_nothing(lines, blocks)
             except (BadInput, JobExists, JobNotFound) as error:
-                before = (
-                    f"the {lines.enqueued} before it are" if lines.enqueued else "nothing was"
-                )
-                error.message += f"; {before} enqueued"
+                error.message += f"; {_accepted(lines.enqueued)} enqueued"
                 raise
             _answer(args, store, lines)
             if not args.json and ("run_at" in fields or "delay" in fields):
@@ -205,6 +202,12 @@ def _answer(args: argparse.Namespace, store: Store, lines: _Lines) -> None:
         note(f"{_count(lines.skipped, 'bad line')} left out")
     if on_terminal():
         warn_if_unserved(store, sorted(lines.queues))
+
+
+def _accepted(before: int) -> str:
+    if not before:
+        return "nothing was"
+    return "the job before it is" if before == 1 else f"the {before:,} before it are"
 
 
 def _count(n: int, what: str) -> str:
