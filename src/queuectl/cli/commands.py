@@ -66,6 +66,17 @@ HIDDEN = {"complete": "what completion asks for while you type"}
 COMMANDS = {name: line for lines in SECTIONS.values() for name, line in lines.items()} | HIDDEN
 GROUPS = {name.split()[0] for name in COMMANDS if " " in name}
 
+# What other tools call it, where likeness alone would lead elsewhere.
+_MEANT = {
+    "add": "enqueue",
+    "kill": "cancel",
+    "ls": "list",
+    "ps": "status",
+    "rm": "delete",
+    "submit": "enqueue",
+    "tail": "logs",
+}
+
 # Failures of queuectl itself get a code of their own where the others are the job's.
 OWN_CODE = ("wait", "run")
 
@@ -83,7 +94,8 @@ def load(
 
 def unknown(word: str, known: Iterable[str], *, group: str = "") -> BadInput:
     """The error for a mistyped command; names the nearest."""
-    near = nearest(word, [name for name in known if name not in HIDDEN])
+    names = [name for name in known if name not in HIDDEN]
+    near = meant if (meant := _MEANT.get(word)) in names else nearest(word, names)
     prefix = f"queuectl {group} " if group else "queuectl "
     return BadInput(
         f"there is no command {f'{group} {word}'.strip()!r}",
@@ -92,11 +104,13 @@ def unknown(word: str, known: Iterable[str], *, group: str = "") -> BadInput:
 
 
 def nearest(word: str, known: Iterable[str], closeness: float = 0.6) -> str | None:
-    """The known word most like this one, if any is like it."""
+    """The known word most like this one, if any is like it: dashes before it apart, which
+    all options have."""
     from difflib import get_close_matches
 
-    near = get_close_matches(word, list(known), n=1, cutoff=closeness)
-    return near[0] if near else None
+    names = {name.lstrip("-"): name for name in known}
+    near = get_close_matches(word.lstrip("-"), list(names), n=1, cutoff=closeness)
+    return names[near[0]] if near else None
 
 
 def help_text(group: str = "") -> str:
