@@ -46,6 +46,7 @@ def start_detached(
         os.environ,
         file_actions=[(os.POSIX_SPAWN_DUP2, null, number) for number in (0, 1, 2)],
         setsid=True,
+        setsigmask=(),
     )
     os.close(null)
     os.close(write)

@@ -30,6 +30,7 @@ from queuectl.worker.pace import MOST
 from queuectl.worker.report import Report
 from queuectl.worker.rescue import end_runs
 from queuectl.worker.run import NEVER
+from queuectl.worker.signals import catch
 from queuectl.worker.slots import SlotFile
 from queuectl.worker.storethread import StoreThread
 
@@ -49,7 +50,7 @@ def main(argv: list[str]) -> int:
     lifeline, ready = int(argv[2]), int(argv[3])
     host.keep_only(lifeline, ready)
     faultpoints.arm()
-    signals = _catch_signals()
+    signals, _write = catch((signal.SIGCHLD, *_GRACEFUL, *_AT_ONCE))
     try:
         with open_store(settings.store_url) as store:
             config = store.config()
@@ -160,21 +161,6 @@ def _describe(settings: Settings) -> Worker:
         heartbeat_at=now,
         version=__version__,
     )
-
-
-def _catch_signals() -> int:
-    """All signals that matter arrive as bytes on the returned descriptor."""
-    read, write = os.pipe()
-    os.set_blocking(read, False)
-    os.set_blocking(write, False)
-    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    for number in (signal.SIGCHLD, *_GRACEFUL, *_AT_ONCE):
-        signal.signal(number, _nothing)
-    return read
-
-
-def _nothing(_number: int, _frame: object) -> None:
-    """The byte on the wake-up descriptor says it all."""
 
 
 def _make_room(slots: int) -> None:

@@ -28,7 +28,7 @@ NOT_FOUND = 127
 NOT_EXECUTABLE = 126
 _SHELL = b"/bin/sh"
 
-# Python ignores two of them, and a parent may have ignored others (nohup).
+# Python ignores two of them, workers another, and a parent may have ignored more (nohup).
 _TO_DEFAULT = [
     signal.SIGPIPE,
     signal.SIGXFSZ,
@@ -37,6 +37,7 @@ _TO_DEFAULT = [
     signal.SIGQUIT,
     signal.SIGTERM,
     signal.SIGCHLD,
+    signal.SIGTTOU,
 ]
 
 

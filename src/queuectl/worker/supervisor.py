@@ -27,6 +27,7 @@ from queuectl.worker.guard import Guard
 from queuectl.worker.heart import boot_ns
 from queuectl.worker.report import Report
 from queuectl.worker.rescue import end_runs, rescue_all
+from queuectl.worker.signals import catch
 from queuectl.worker.slots import Watch
 
 TYPE_CHECKING = False
@@ -104,12 +105,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Until all workers have left; the exit code."""
-        signals, write = os.pipe()
-        os.set_blocking(signals, False)
-        os.set_blocking(write, False)
-        before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        for number in (signal.SIGCHLD, *_STOP):
-            signal.signal(number, _nothing)
+        signals, write = catch((signal.SIGCHLD, *_STOP))
         self._selector.register(signals, EVENT_READ, signals)
         entry = roster.Entry(self._slot_dir)
         if self._leases:
@@ -120,7 +116,7 @@ class Supervisor:
             self._serve(signals)
         finally:
             entry.strike()
-            signal.set_wakeup_fd(before)
+            signal.set_wakeup_fd(-1)
             os.close(signals)
             os.close(write)
             os.close(self._lifeline)
@@ -223,9 +219,10 @@ class Supervisor:
         self._stops += 1
         for child in self._children:
             if child.pid:
-                # One that is not ready runs nothing, and may not know yet what SIGINT means.
+                # One that is not ready runs nothing, and may not know yet what SIGQUIT means.
                 now = self._stops > 1 and child.ready
-                _signal(child.pid, signal.SIGINT if now else signal.SIGTERM)
+                # SIGINT it may have been told to ignore.
+                _signal(child.pid, signal.SIGQUIT if now else signal.SIGTERM)
             else:
                 child.done = True
 
@@ -327,7 +324,3 @@ def _signal(pid: int, number: int) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         return
-
-
-def _nothing(_number: int, _frame: object) -> None:
-    """The byte on the wake-up descriptor says it all."""
