@@ -109,8 +109,6 @@ def test_the_store_is_named_by_the_environment(cli: Cli, tmp_path: Path) -> None
             "there is no command 'queue ls'",
             "did you mean queuectl queue list?",
         ),
-        (["--json", "status"], "no option --json before a command", "after the command"),
-        (["queue", "pause", "q", "--json"], "there is no option --json", "queue pause --help"),
         (["status", "--jsn"], "there is no option --jsn", "did you mean --json?"),
         (["list", "--lim", "5"], "there is no option --lim", "did you mean --limit?"),
         (["--verison"], "there is no option --verison before", "did you mean --version?"),
@@ -159,6 +157,20 @@ def test_under_json_an_error_is_json_on_stderr(
     error = json.loads(result.err)["error"]
     assert error["code"] == name
     assert set(error) == {"code", "message", "hint"}
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["--json", "status"], "options stand after the command"),
+        (["queue", "pause", "q", "--json"], "queuectl queue pause --help"),
+        (["run", "--json", "true"], "queuectl run --help"),
+    ],
+)
+def test_json_where_there_is_none_is_not_taken_for_another_option(
+    cli: Cli, words: list[str], hint: str
+) -> None:
+    assert json.loads(cli(*words).err)["error"]["hint"] == hint
 
 
 @pytest.mark.parametrize(
