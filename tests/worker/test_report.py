@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from queuectl.model import COMPLETED, FAILED, TIMEOUT, Claim, Outcome
+from queuectl.model import CANCELLED, COMPLETED, FAILED, RELEASED, TIMEOUT, Claim, Outcome
 from queuectl.retry import RetryPolicy
 from queuectl.transitions import settle
 from queuectl.worker.report import Report
@@ -53,6 +53,8 @@ def test_a_start_tells_job_run_and_command(pipe: tuple[int, int]) -> None:
         (FAILED, "exit 3: oh no", 0, ["job1", "failed", "exit 3: oh no", "again in 2"]),
         (TIMEOUT, "timed out after 1.5 s", 1, ["job1", "timed out", "again in 4"]),
         (FAILED, "exit 3", 2, ["job1", "exit 3", "dead"]),
+        (CANCELLED, "cancelled while it ran", 0, ["job1 cancelled after 1.5s"]),
+        (RELEASED, "cut off: its worker was stopped", 0, ["job1 released after 1.5s"]),
     ],
 )
 def test_an_end_tells_what_happened_and_what_follows(

@@ -6,6 +6,7 @@ waits for the store (see `turns`).
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from random import random
@@ -298,7 +299,11 @@ class Loop:
                 if seconds == NEVER:
                     self._report.line(f"stopping: waiting for {names}")
                 else:
-                    self._report.line(f"stopping: {seconds:g} s for {names}, then it goes back")
+                    they = "it goes" if len(self._runs) == 1 else "they go"
+                    again = "; Ctrl+C again: now" if os.isatty(2) else ""
+                    self._report.line(
+                        f"stopping: {seconds:g} s for {names}, then {they} back{again}"
+                    )
                 self._turns.tell_stopping(seconds)
             if self._backlog:
                 self._give_back_backlog()

@@ -7,7 +7,7 @@ import select
 import time
 
 from queuectl.durations import format_duration
-from queuectl.model import COMPLETED, DEAD, FAILED, TIMEOUT
+from queuectl.model import CANCELLED, COMPLETED, DEAD, FAILED, RELEASED, TIMEOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ def _ended(claim: Claim, outcome: Outcome, verdict: Verdict) -> str:
     took = format_duration(outcome.duration or 0)
     if verdict.state == COMPLETED:
         return f"{claim.id} done    {took}"
-    text = f"{claim.id} {outcome.kind:<7} {_safe(outcome.error or outcome.kind)}"
+    text = f"{claim.id} {outcome.kind:<7}"
+    if outcome.kind not in (CANCELLED, RELEASED):  # whose error says no more
+        text += f" {_safe(outcome.error or outcome.kind)}"
     if outcome.kind != TIMEOUT:
         text += f" after {took}"
     if verdict.state == FAILED and verdict.due_at is not None:
