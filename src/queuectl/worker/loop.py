@@ -16,6 +16,7 @@ from queuectl.errors import QueuectlError, StoreError
 from queuectl.model import Claim, Finish, Want
 from queuectl.records import Record
 from queuectl.transitions import settle
+from queuectl.worker import OUTDATED, START_ANOTHER
 from queuectl.worker.faultpoints import reach
 from queuectl.worker.jobenv import JobEnvironment
 from queuectl.worker.pace import Pace
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from queuectl.worker.slots import SlotFile
     from queuectl.worker.storethread import StoreThread
 
-
-OUTDATED = 76
-"""The exit code of a worker that is too old for its store (EX_PROTOCOL)."""
 _STARTS_A_TURN = 8
 """So that hundreds of free slots keep nobody waiting who has to be served."""
 _RUSH = 0.03
@@ -349,4 +347,4 @@ class Loop:
         """Others may run our jobs now: end them, record nothing."""
         self._report.line(f"giving up: {error}")
         self._runs.cut_off(at_once=True)
-        self._exit_code = 75  # EX_TEMPFAIL: the supervisor starts a new incarnation
+        self._exit_code = START_ANOTHER

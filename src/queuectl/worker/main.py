@@ -20,12 +20,12 @@ from queuectl.clock import now_ms
 from queuectl.errors import QueuectlError, StoreError, StoreTooNew
 from queuectl.model import Worker
 from queuectl.store import open_store
-from queuectl.worker import faultpoints
+from queuectl.worker import OUTDATED, faultpoints
 from queuectl.worker.doorbell import Doorbell
 from queuectl.worker.ear import Ear
 from queuectl.worker.heart import Heart, boot_ns
 from queuectl.worker.lookout import Lookout
-from queuectl.worker.loop import OUTDATED, Loop, Settings
+from queuectl.worker.loop import Loop, Settings
 from queuectl.worker.pace import MOST
 from queuectl.worker.report import Report
 from queuectl.worker.rescue import end_runs

@@ -22,7 +22,7 @@ from selectors import EVENT_READ, DefaultSelector
 from queuectl.errors import STORE_FAILED
 from queuectl.records import Record
 from queuectl.store import open_store
-from queuectl.worker import roster
+from queuectl.worker import OUTDATED, START_ANOTHER, roster
 from queuectl.worker.guard import Guard
 from queuectl.worker.heart import boot_ns
 from queuectl.worker.report import Report
@@ -42,10 +42,6 @@ _LIVED_WELL = 10.0
 _BACK_OFF_MOST = 10.0
 _FENCE_LOOK = 0.5
 _FENCE_GRACE_NS = 300_000_000
-_ANOTHER = (75,)
-"""Exit codes of a worker that asks for a new incarnation; deaths by signal do too."""
-_OUTDATED = 76
-"""The exit code of a worker that is too old for its store."""
 
 
 class Plan(Record):
@@ -252,12 +248,12 @@ class Supervisor:
         if code == 0:
             child.done = True
             return
-        if code == _OUTDATED:  # it said so, and any other would
+        if code == OUTDATED:  # it said so, and any other would
             child.done = True
             self._exit_code = STORE_FAILED
             return
         child.failures += 1
-        child.refused = not self._announced and code > 0 and code not in _ANOTHER
+        child.refused = not self._announced and code > 0 and code != START_ANOTHER
         if all(each.refused for each in self._children):
             # They said why; others would say the same.
             self._exit_code = code

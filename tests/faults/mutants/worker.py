@@ -338,8 +338,8 @@ ENGINE = [
     Mutant(
         "a supervisor gives up when the disk is full",
         WORKER + "supervisor.py",
-        "child.refused = not self._announced and code > 0 and code not in _ANOTHER",
-        "child.refused = code > 0 and code not in _ANOTHER",
+        "child.refused = not self._announced and code > 0 and code != START_ANOTHER",
+        "child.refused = code > 0 and code != START_ANOTHER",
         f"{_TROUBLE} -k space",
     ),
     Mutant(
