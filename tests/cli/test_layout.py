@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
+import struct
+import termios
 import unicodedata
 
 import pytest
@@ -74,6 +77,29 @@ def test_no_line_is_wider_than_the_terminal(look: Look, text: str) -> None:
     for line in every_screen(look, text):
         assert look.width is not None
         assert display_width(line) <= look.width, line
+
+
+@pytest.mark.parametrize("text", ["true", "word " * 100, "値" * 100, HOSTILE])
+@pytest.mark.parametrize("width", [26, 30])
+def test_what_is_looked_at_most_fits_a_narrow_pane(width: int, text: str) -> None:
+    look = Look(width, colour=True)
+    running = a_job(state="processing", command=text, started_at=NOW - 5_000)
+    dead = a_dead_job(command=text, error=text)
+    stats = some_stats(a_queue(pending=1), a_queue("gpu", processing=1, limit=2))
+    for line in [
+        *render_status(stats, [a_worker(host=text)], [running], [dead], look, NOW),
+        *render_jobs([running, dead], look, NOW),
+        *render_dead([dead], look, NOW),
+    ]:
+        assert display_width(re.sub(r"\x1b\[\d+m", "", line)) <= width, line
+
+
+def test_a_terminal_is_taken_to_be_as_narrow_as_it_is() -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours), os.fdopen(theirs, "w") as terminal:
+        for columns, width in ((30, 30), (5, 20), (0, 80)):
+            fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            assert Look.of(terminal).width == width
 
 
 def test_colour_is_never_the_only_sign() -> None:

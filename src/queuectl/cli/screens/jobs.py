@@ -83,7 +83,11 @@ def _id(job: Job, look: Look) -> str:
 
 
 def _why(job: Job, look: Look) -> str:
-    return one_line(why(job), look.width and max(20, look.width // 2 - 8))
+    return one_line(why(job), look.width and _room_for_why(look.width))
+
+
+def _room_for_why(width: int) -> int:
+    return max(8, min(20, width - 18), width // 2 - 8)
 
 
 def _command(job: Job, look: Look) -> str:

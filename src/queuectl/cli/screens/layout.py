@@ -27,7 +27,7 @@ STATE_STYLE = {
 }
 GAP = "  "
 LABEL = 9
-_NARROWEST = 40
+_NARROWEST = 20
 
 
 class Look:
@@ -103,11 +103,14 @@ def flow(look: Look, label: str, cells: Sequence[str], most: int = 4) -> list[st
             break
     lines = []
     for start in range(0, len(cells), across):
-        row = zip(cells[start : start + across], widths, strict=False)
+        row = cells[start : start + across]
+        texts = [pad(cell, width) for cell, width in zip(row[:-1], widths, strict=False)]
+        texts.append(look.fit(row[-1], LABEL) if across == 1 else row[-1])
         parts = [
-            look.paint(pad(cell, width), getattr(cell, "style", "")) for cell, width in row
+            look.paint(text, getattr(cell, "style", ""))
+            for cell, text in zip(row, texts, strict=True)
         ]
-        lines.append(labelled(look, "" if start else label, GAP.join(parts).rstrip()))
+        lines.append(labelled(look, "" if start else label, GAP.join(parts)))
     return lines
 
 
