@@ -73,4 +73,5 @@ def test_a_value_out_of_range_is_refused_and_names_the_key(key: str, text: str) 
 def test_what_is_not_set_has_its_default() -> None:
     config = build({"max_retries": "7", "key_of_a_later_version": "1"})
     assert config == Config(max_retries=7)
+    assert build({"lease_seconds": "0.01", "kill_grace": "soon"}) == Config()
     assert set(KEYS) == set(Config._fields)

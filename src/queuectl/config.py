@@ -128,7 +128,12 @@ def format_value(value: Any) -> str:
 
 
 def build(settings: Mapping[str, str]) -> Config:
-    """The configuration from the texts that were set; keys that a newer version knows are
-    passed over."""
-    known = {key: parse_value(key, text) for key, text in settings.items() if key in KEYS}
+    """The configuration from the texts that were set. Keys and values that a newer version
+    may have set, and this one does not take, are passed over."""
+    known = {}
+    for key in KEYS.keys() & settings.keys():
+        try:
+            known[key] = parse_value(key, settings[key])
+        except BadInput:
+            continue
     return Config(**known)

@@ -122,6 +122,8 @@ def test_the_store_is_named_by_the_environment(cli: Cli, tmp_path: Path) -> None
         (["list", "--queue", "a", "--queue", "b"], "--queue is given twice", ""),
         (["list", "--state", "daed"], "there is no state 'daed'", "did you mean dead?"),
         (["list", "--limit", "-1"], "--limit takes 0 or more, not -1", ""),
+        (["list", "--limit", "9" * 20], "--limit takes 2147483647 at most, not 999", ""),
+        (["queue", "limit", "q", "9" * 20], "N takes 2147483647 at most, not 999", ""),
         (["list", "--since", "soon"], "--since is no length of time and no time", "2h"),
         (["worker", "start", "--count", "0"], "--count takes 1 to 1000, not 0", ""),
         (["worker", "start", "--count", "x"], "--count takes a whole number", ""),

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # Looking for translations of argparse's own words costs more than parsing them.
 vars(argparse)["_"] = str
 
+_LARGEST = 2**31 - 1
+"""Of any number: what a column of PostgreSQL takes."""
+
 ANYWHERE = "anywhere"
 FIRST_WORD = "first word"
 
@@ -183,16 +186,18 @@ def json_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def whole_number(name: str, low: int, high: int | None = None) -> Callable[[str], int]:
+def whole_number(name: str, low: int, high: int = _LARGEST) -> Callable[[str], int]:
     """An argparse type: a whole number in a range. Raises BadInput that names the option."""
 
     def read(text: str) -> int:
-        bounds = f"{low} to {high}" if high is not None else f"{low} or more"
+        bounds = f"{low} to {high}" if high != _LARGEST else f"{low} or more"
         try:
             value = int(text)
         except ValueError:
             raise BadInput(f"{name} takes a whole number, {bounds}, not {text!r}") from None
-        if value < low or (high is not None and value > high):
+        if value > _LARGEST:
+            bounds = f"{_LARGEST} at most"
+        if not low <= value <= high:
             raise BadInput(f"{name} takes {bounds}, not {text}")
         return value
 
