@@ -22,6 +22,7 @@ from queuectl.worker.process import MARK
 from queuectl.worker.rescue import rescue_all
 
 from .helpers import Shop, kill, lines_of, lives, marked, wait_until
+from .witness import Witness
 
 UID = "0123456789ab"
 
@@ -274,3 +275,75 @@ def no_descriptors(pid: int) -> Iterator[None]:
         yield
     finally:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+# -- a kernel that holds no process ------------------------------------------------------
+
+
+NO_PIDFD = """
+import errno, os
+def refuse(pid, flags=0):
+    raise OSError(errno.{errno}, os.strerror(errno.{errno}))
+os.pidfd_open = refuse
+"""
+"""Kernels before 5.3 answer ENOSYS, a container's old seccomp profile EPERM."""
+
+
+@pytest.mark.parametrize("refusal", ["ENOSYS", "EPERM"])
+def test_what_a_dead_worker_ran_is_ended_where_the_kernel_holds_no_process(
+    shop: Shop, witness: Witness, tmp_path: Path, refusal: str
+) -> None:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(NO_PIDFD.format(errno=refusal))
+    shop.configure(kill_grace=0.2)
+    shop.start(env={"PYTHONPATH": str(folder)})
+    shop.add(
+        witness.line("[ $QUEUECTL_ATTEMPT = 2 ] || { trap '' TERM; sleep 30; }"), "job", base=0
+    )
+    first = witness.wait("job")
+    kill(shop.worker().pid)
+    assert shop.wait_for("job").state == COMPLETED
+    assert not lives(first)
+    witness.check()
+
+
+@pytest.mark.parametrize("refusal", [errno.ENOSYS, errno.EPERM, None])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_whoever_carries_a_mark_is_signalled_where_the_kernel_holds_no_process(
+    monkeypatch: pytest.MonkeyPatch, refusal: int | None, number: signal.Signals
+) -> None:
+    _hold_nobody(monkeypatch, refusal)
+    child = subprocess.Popen(["sleep", "60"], env={MARK: f"{UID}.7"}, start_new_session=True)
+    wait_until(lambda: Census(UID).signal_marked(7, number))
+    assert child.wait(10) == -number
+
+
+def test_nobody_is_signalled_who_got_the_pid_while_it_was_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a pidfd a pid may be another's after any look at it."""
+    _hold_nobody(monkeypatch, errno.ENOSYS)
+    child = subprocess.Popen(["sleep", "60"], env={MARK: f"{UID}.7"}, start_new_session=True)
+    wait_until(lambda: Census(UID).marked(7))
+    census = Census(UID)
+    assert census.marked(7) == [child.pid]
+    looks = iter(range(1, 1_000_000))
+    real = host.stat
+    monkeypatch.setattr(host, "stat", lambda pid: (next(looks), *(real(pid) or (0, 0, 0))[1:]))
+    census.signal_marked(7, signal.SIGKILL)
+    assert child.poll() is None
+    child.kill()
+    child.wait()
+
+
+def _hold_nobody(monkeypatch: pytest.MonkeyPatch, refusal: int | None) -> None:
+    """None: this Python was built where there was no such call."""
+
+    def refuse(_pid: int) -> None:
+        raise OSError(refusal, "injected")
+
+    if refusal is None:
+        monkeypatch.delattr(os, "pidfd_open")
+    else:
+        monkeypatch.setattr(os, "pidfd_open", refuse)

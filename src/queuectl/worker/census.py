@@ -12,7 +12,7 @@ import time
 from itertools import chain
 
 from queuectl import host
-from queuectl.worker.process import MARK
+from queuectl.worker.process import MARK, Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,9 +27,10 @@ _QUIET_READS = 10
 class Census:
     """A picture of the moment it was made; zombies don't count.
 
-    Signals go through a pidfd, after a second look, so they can't hit a process that got
-    the pid since. A chain of processes that fork and exit faster than one can look at them
-    all has a newest member at any time: who is just being started is looked at last.
+    Signals go to processes that are held, after a second look, so they can't hit one that
+    got the pid since (see `process.Held`). A chain of processes that fork and exit faster
+    than one can look at them all has a newest member at any time: who is just being started
+    is looked at last.
     """
 
     def __init__(self, store_uid: str) -> None:
@@ -161,20 +162,13 @@ def _content(path: str) -> bytes:
 
 def _signal_one(pid: int, belongs: Callable[[int], bool], number: int) -> None:
     try:
-        descriptor = os.pidfd_open(pid)
-    except OSError as error:
-        if host.is_shortage(error):
-            raise
-        return
-    try:
-        facts = host.stat(pid)
-        if facts is None or not belongs(pid):
-            return
-        if number == signal.SIGKILL and facts[2] not in (0, os.getpgrp()):
-            # All of a group at once: nobody of it can fork and escape.
-            os.killpg(facts[2], number)
-        signal.pidfd_send_signal(descriptor, number)
+        with Held(pid) as held:
+            if held.facts is None or not belongs(pid) or not held.is_same():
+                return
+            group = held.facts[2]
+            if number == signal.SIGKILL and group not in (0, os.getpgrp()):
+                # All of a group at once: nobody of it can fork and escape.
+                os.killpg(group, number)
+            held.signal(number)
     except (ProcessLookupError, PermissionError):  # gone, or setuid: not ours to end
         return
-    finally:
-        os.close(descriptor)

@@ -16,6 +16,7 @@ from select import POLLIN, poll
 
 from queuectl import host
 from queuectl.worker.heart import boot_ns
+from queuectl.worker.process import Held
 from queuectl.worker.rescue import end_runs
 from queuectl.worker.slots import Watch
 
@@ -113,14 +114,9 @@ class _Keeper:
 
 def _kill(pid: int, ticks: int) -> None:
     """A worker that let its fence fall must not go on when it can again."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except OSError:
-        return
-    with suppress(ProcessLookupError):
-        if host.start_ticks(pid) == ticks:
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-    os.close(descriptor)
+    with suppress(ProcessLookupError), Held(pid) as held:
+        if held.facts is not None and held.facts[0] == ticks:
+            held.signal(signal.SIGKILL)
 
 
 def main(argv: list[str]) -> int:

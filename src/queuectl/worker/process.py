@@ -1,4 +1,4 @@
-"""Starting and ending the processes of a run.
+"""Starting and signalling the processes of a run.
 
 A run is a session of its own, so its process group has the leader's pid. Every process
 of it inherits `QUEUECTL_RUN=<store>.<token>`, by which those that left the group are
@@ -13,11 +13,13 @@ import signal
 from contextlib import suppress
 from functools import lru_cache
 
+from queuectl import host
 from queuectl.worker.directly import plain_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
+    from typing import Self
 
     from queuectl.model import Command
 
@@ -199,3 +201,62 @@ def signal_group(pid: int, number: int) -> bool:
     except PermissionError:  # a setuid program: there, but not ours to end
         return True
     return True
+
+
+class Held:
+    """A process that is held by a pidfd, so that nobody who gets its pid later can be meant.
+    Where there are none (before Linux 5.3, or a seccomp profile refuses them) its start
+    time stands in.
+
+    Made, it raises ProcessLookupError if there is no such process, or it is only a thread;
+    OSError where the machine is short of something.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._descriptor = _pidfd(pid)
+        try:
+            self.facts = host.stat(pid)
+            """As they were when it was held; None if it was over."""
+        except OSError:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def is_same(self) -> bool:
+        """Whether what was learnt of the pid since it was held is of this process."""
+        if self._descriptor >= 0:
+            return True
+        facts = host.stat(self._pid)
+        return facts is not None and self.facts is not None and facts[0] == self.facts[0]
+
+    def signal(self, number: int) -> None:
+        """Raises ProcessLookupError if it is gone, PermissionError if it is setuid."""
+        if self._descriptor >= 0:
+            signal.pidfd_send_signal(self._descriptor, number)
+        else:
+            os.kill(self._pid, number)
+
+
+def _pidfd(pid: int) -> int:
+    """-1 where there are none."""
+    try:
+        return os.pidfd_open(pid)
+    except AttributeError:  # a Python built where there were none
+        return -1
+    except OSError as error:
+        if host.is_shortage(error):
+            raise
+        if error.errno in (errno.ENOSYS, errno.EPERM):
+            return -1
+        raise ProcessLookupError from None

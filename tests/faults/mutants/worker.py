@@ -244,11 +244,24 @@ ENGINE = [
     ),
     Mutant(
         "who cannot be opened is gone",
-        WORKER + "census.py",
-        "        descriptor = os.pidfd_open(pid)\n    except OSError as error:\n"
-        "        if host.is_shortage(error):\n            raise\n",
-        "        descriptor = os.pidfd_open(pid)\n    except OSError:\n",
+        WORKER + "process.py",
+        "        if host.is_shortage(error):\n            raise\n        if error.errno in",
+        "        if error.errno in",
         f"{_LEFT} -k looked_at",
+    ),
+    Mutant(
+        "who cannot be held is gone",
+        WORKER + "process.py",
+        "        if error.errno in (errno.ENOSYS, errno.EPERM):\n            return -1\n",
+        "",
+        f"{_LEFT} -k holds",
+    ),
+    Mutant(
+        "who cannot be held is signalled though another got its pid",
+        WORKER + "process.py",
+        "self.facts is not None and facts[0] == self.facts[0]",
+        "self.facts is not None",
+        f"{_LEFT} -k got_the_pid",
     ),
     Mutant(
         "who cannot be read is gone",
