@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import time
 from selectors import DefaultSelector
 
-from queuectl.model import Claim
+from queuectl.model import CANCELLED, Claim
 from queuectl.retry import RetryPolicy
-from queuectl.worker.run import Run
+from queuectl.worker.run import NEVER, Run
 
 
 class Hydra:
@@ -43,13 +44,17 @@ class Shy(Hydra):
         return next(self.finds)
 
 
-def exited_run(grace: float = 0.0) -> Run:
-    """A run whose process is gone, and not all it started."""
+def a_run(grace: float) -> Run:
     claim = Claim(
         1, 1, "j1", 1, 0, RetryPolicy(3, 2, 3600, 0), "true", "default",
         0, "/", False, {}, {}, "a@b",
     )  # fmt: skip
-    run = Run(claim, 0, 1024, grace, DefaultSelector())
+    return Run(claim, 0, 1024, grace, DefaultSelector())
+
+
+def exited_run(grace: float = 0.0) -> Run:
+    """A run whose process is gone, and not all it started."""
+    run = a_run(grace)
     run.exited(0, left=True)
     return run
 
@@ -77,3 +82,23 @@ def test_one_look_that_finds_nobody_does_not_end_a_run() -> None:
     for look in range(6):
         assert not tick(run, now + look / 50, shy)
     assert tick(run, now + 0.2, shy)
+
+
+def test_a_run_whose_process_does_not_end_is_waited_for_and_not_looked_at_all_the_time() -> (
+    None
+):
+    """It may be stuck in the kernel for hours, and holds its slot as long."""
+    process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    run, hydra = a_run(grace=30), Hydra()
+    run.pid = process.pid
+    run.end(CANCELLED, lambda: hydra)  # type: ignore[arg-type,return-value]
+    now = time.monotonic()
+    assert not tick(run, now + 0.1, hydra)
+    assert run.deadline > now + 29
+    assert not tick(run, now + 31, hydra)
+    assert signal.SIGKILL in hydra.sent
+    assert not tick(run, now + 3600, hydra), "until its process has gone it is not over"
+    assert run.deadline == NEVER
+    _pid, status = process.wait(), 9
+    run.exited(status, left=False)
+    assert run.deadline < time.monotonic() + 1

@@ -211,7 +211,8 @@ class Run:
             self._timeout_at,
             self._kill_at,
             self._flush_at,
-            now + _LOOK_AGAIN if self.is_ending else NEVER,
+            # Until its process has gone (it may be stuck) there is nothing to look for.
+            now + _LOOK_AGAIN if self._status is not None else NEVER,
         )
         return False
 
