@@ -235,9 +235,17 @@ class Worker(Record):
     silent: float | None = None
 
 
+# Orders of a list.
+NEWEST = "newest"
+LONGEST_RUNNING = "longest running"
+LAST_DIED = "last died"
+
+
 class Filter(Record):
-    """Which jobs. Empty or None means any; `limit` None means all; newest first. `since` asks
-    for `created_at` then or later, `ended_before` for an end before."""
+    """Which jobs. Empty or None means any; `limit` None means all. `since` asks for
+    `created_at` then or later, `ended_before` for an end before. Two orders stand for a
+    state, and `states` is not looked at: LONGEST_RUNNING are those that run, LAST_DIED the
+    dead ones."""
 
     states: tuple[str, ...] = ()
     queue: str | None = None
@@ -245,6 +253,7 @@ class Filter(Record):
     since: int | None = None
     ended_before: int | None = None
     limit: int | None = None
+    order: str = NEWEST
 
 
 class Change(Record):
@@ -260,12 +269,14 @@ class Change(Record):
 
 
 class QueueInfo(Record):
-    """A queue and what stands in it. `limit` is the most runs at a time, None for no limit."""
+    """A queue and what stands in it. `limit` is the most runs at a time, None for no limit;
+    `oldest_due_at` is None if nothing of it is due."""
 
     name: str
     paused: bool
     limit: int | None
     counts: Mapping[str, int]
+    oldest_due_at: int | None = None
 
 
 class Stats(Record):

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from queuectl.clock import now_ms
 from queuectl.model import STATES
 
 from .scene import Scene
@@ -128,3 +129,32 @@ def test_a_terminal_gets_lines_cut_to_its_width_and_colour(scene: Scene) -> None
         screen = terminal.finish()
     assert "x…" in screen
     assert "\x1b[31mdead" in screen
+
+
+def test_dlq_list_shows_what_died_last_first(scene: Scene) -> None:
+    first = scene.start("first", max_retries=1, queue="gpu")
+    for n in range(55):
+        scene.kill(f"job{n}")
+    scene.worker.finish(first, "failed", now_ms() + 1, error="exit 1")
+    said = scene.run("dlq", "list")
+    assert ids(said.lines) == ["first", *[f"job{n}" for n in range(54, 5, -1)]]
+    assert said.err == "the last 50; 6 more: --limit N or --limit all\n"
+    for limit, shown in (("2", 2), ("all", 56)):
+        said = scene.run("dlq", "list", "--limit", limit)
+        assert (ids(said.lines)[0], len(ids(said.lines)), said.err) == ("first", shown, "")
+        for form in ("--json", "--jsonl"):
+            said = scene.run("dlq", "list", "--limit", limit, form)
+            jobs = said.json if form == "--json" else [json.loads(line) for line in said.lines]
+            assert (jobs[0]["id"], len(jobs)) == ("first", shown)
+
+
+def test_dlq_list_counts_only_what_fits(scene: Scene) -> None:
+    for n in range(50):
+        scene.kill(f"job{n}", queue="gpu")
+    scene.kill("other")
+    assert len(ids(scene.run("dlq", "list", "--queue", "gpu").lines)) == 50
+    assert scene.run("dlq", "list", "--queue", "gpu").err == ""
+    scene.kill("more", queue="gpu", tags=("t",))
+    said = scene.run("dlq", "list", "--queue", "gpu")
+    assert said.err == "the last 50; 1 more: --limit N or --limit all\n"
+    assert scene.run("dlq", "list", "--tag", "u").err == "no job fits\n"

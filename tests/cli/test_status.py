@@ -63,6 +63,26 @@ def test_dead_jobs_are_shown_by_when_they_died(scene: Scene) -> None:
     assert scene.run("status").lines[-1] == "Why: queuectl show fourth"
 
 
+def test_what_runs_the_longest_is_shown_first_and_never_hidden(scene: Scene) -> None:
+    for n in range(10):
+        scene.start(f"job{n}", command=f"sleep {n}")
+    lines = scene.run("status").lines
+    start = next(n for n, line in enumerate(lines) if line.startswith("RUNNING"))
+    shown = [line.split()[-1] for line in lines[start : start + 8]]
+    assert shown == [str(n) for n in range(8)]
+    assert lines[start + 8].strip() == "and 2 more: queuectl list --state processing"
+
+
+def test_what_died_last_is_shown_however_many_were_enqueued_after_it(scene: Scene) -> None:
+    first = scene.start("first", max_retries=1)
+    for n in range(60):
+        scene.kill(f"job{n}")
+    scene.worker.finish(first, "failed", now_ms() + 1, error="exit 1: at last")
+    lines = scene.run("status").lines
+    assert next(line for line in lines if line.startswith("DIED")).split()[1] == "first"
+    assert lines[-1] == "Why: queuectl show first"
+
+
 def test_watch_redraws_in_place_and_leaves_the_terminal_clean(scene: Scene) -> None:
     with scene.on_terminal("status", "--watch") as terminal:
         terminal.wait_for("0 pending")

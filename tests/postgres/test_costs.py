@@ -31,8 +31,9 @@ SELECT nextval('queuectl.seqs'), CASE WHEN kind.ready THEN 2 ELSE 1 + n % 2 END,
     kind.state, kind.ready,
     CASE WHEN NOT kind.ready THEN {later} + n END, 3, 2, 3600, 0, 300, {t0}, {t0},
     CASE WHEN kind.ready IS NULL THEN {t0} - n END, 0, 1
-FROM (VALUES ('completed', NULL::boolean, {finished}), ('pending', false, {scheduled}),
-        ('pending', true, {paused})) AS kind (state, ready, how_many),
+FROM (VALUES ('completed', NULL::boolean, {finished}), ('dead', NULL, {dead}),
+        ('pending', false, {scheduled}), ('pending', true, {paused}))
+        AS kind (state, ready, how_many),
     LATERAL generate_series(1, kind.how_many) AS n;
 ALTER TABLE queuectl.jobs ENABLE TRIGGER USER;
 INSERT INTO queuectl.counts SELECT queue, state, count(*) FROM queuectl.jobs GROUP BY 1, 2;
@@ -59,6 +60,7 @@ def full_store(
             finished=FINISHED,
             scheduled=FINISHED // 5,
             paused=FINISHED // 100,
+            dead=FINISHED // 20,
         )
         server.run_sql(script, name)
         yield store
@@ -170,6 +172,25 @@ def test_looking_round_reads_a_handful_of_rows(
     assert cost.pages < 600
 
 
+@pytest.mark.parametrize("prepared", [False, True])
+@pytest.mark.parametrize("name", ["list_running", "list_dead", "list_states"])
+def test_the_screens_lists_read_what_they_show(
+    store: PostgresStore, worker: LivingWorker, name: str, prepared: bool
+) -> None:
+    store.enqueue([a_job() for _ in range(5)], T0)
+    worker.claim(5)  # fewer than are asked for: whoever walks by seq goes on to the end
+    last = ["processing"] if name == "list_states" else None
+    if prepared:
+        types = "text, bigint, bigint, bigint, text" + "[]" * bool(last)
+        given = "'{processing}'" if last else "NULL"
+        cost = explain_prepared(store, name, types, f"NULL, NULL, NULL, 8, {given}")
+    else:
+        cost = explain(store, name, (None, None, None, 8, last))
+    assert cost.whole_tables <= SMALL_TABLES
+    assert cost.rows < 200
+    assert cost.pages < 600
+
+
 def test_promotion_is_bounded_however_many_are_due(
     store: PostgresStore, worker: LivingWorker
 ) -> None:
@@ -188,7 +209,9 @@ def rush(server: PostgresServer, tmp_path: Path) -> Iterator[PostgresStore]:
     and cheap to read from end to end."""
     name = server.new_database()
     with PostgresStore(server.url(name), str(tmp_path / "home")) as store:
-        script = _MANY.format(t0=T0, later=T0 + 10**9, finished=20_000, scheduled=0, paused=0)
+        script = _MANY.format(
+            t0=T0, later=T0 + 10**9, finished=20_000, scheduled=0, paused=0, dead=0
+        )
         server.run_sql(script + "ANALYZE queuectl.jobs", name)
         store.enqueue([a_job(priority=n % 10 + 1) for n in range(8_000)], T0)
         with living_worker(store) as other:

@@ -11,7 +11,9 @@ from pathlib import Path
 import apsw
 import pytest
 
-from queuectl.model import COMPLETED, DEAD, FAILED, Chunk, Filter, OutputPart
+from queuectl.cli import status
+from queuectl.cli.screens.layout import Look
+from queuectl.model import COMPLETED, DEAD, FAILED, PROCESSING, Chunk, Filter, OutputPart
 from queuectl.store.sqlite.whole import SqliteStore
 
 from .helpers import HOUR, T0, LivingWorker, a_job, add, living_worker, the_end
@@ -20,9 +22,10 @@ FEW, MANY = 20, 2_000
 
 
 def filled(folder: Path, each: int) -> SqliteStore:
-    """A store with this many jobs of each kind that must not matter, and three that are due."""
+    """A store with this many jobs of each kind that must not matter, and four that are due."""
     store = SqliteStore(str(folder / f"{each}.db"), str(folder / "logs"))
     with living_worker(store) as worker:
+        store.enqueue([a_job(queue="lone", priority=1)], T0)
         store.enqueue([a_job(max_retries=1, tags=("t",)) for _ in range(3 * each)], T0)
         claims = worker.claim(3 * each)
         kinds = (COMPLETED, FAILED, "cancelled")
@@ -84,10 +87,12 @@ OPERATIONS: dict[str, Operation] = {
     "claim": lambda _store, worker: worker.claim_one(),
     "claim and finish": lambda _store, worker: worker.run_one(),
     "idle turn": lambda _store, worker: worker.turn(),
-    "status": lambda store, _worker: (store.stats(), store.workers()),
+    "status --json": lambda store, _worker: (store.stats(), store.workers()),
+    "status": lambda store, _worker: status._whole_screen(store, Look()),
     "get": lambda store, _worker: store.get("z"),
     "list": lambda store, _worker: store.list_jobs(Filter(limit=10)),
     "list dead": lambda store, _worker: store.list_jobs(Filter(states=(DEAD,), limit=10)),
+    "list running": lambda store, _worker: store.list_jobs(Filter(states=(PROCESSING,))),
     "list failed": lambda store, _worker: store.list_jobs(Filter(states=(FAILED,), limit=10)),
     "list a tag": lambda store, _worker: store.list_jobs(Filter(tag="t", limit=10)),
     "history": lambda store, _worker: store.history("z"),

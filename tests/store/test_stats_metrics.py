@@ -10,6 +10,8 @@ from queuectl.model import (
     COMPLETED,
     DEAD,
     FAILED,
+    LAST_DIED,
+    LONGEST_RUNNING,
     PENDING,
     PROCESSING,
     STATES,
@@ -60,7 +62,10 @@ def test_the_oldest_due_job_is_named_by_its_time(store: Store, worker: LivingWor
     assert store.stats().oldest_due_at is None
     add(store, "b", now=T0 - MINUTE)
     add(store, "a", now=T0 - HOUR, queue="other")
-    assert store.stats().oldest_due_at == T0 - HOUR
+    stats = store.stats()
+    assert stats.oldest_due_at == T0 - HOUR
+    named = {queue.name: queue.oldest_due_at for queue in stats.queues}
+    assert named == {"default": T0 - MINUTE, "other": T0 - HOUR}
     assert sorted(ids(worker.claim(2))) == ["a", "b"]
     assert store.stats().oldest_due_at is None
 
@@ -136,6 +141,52 @@ def test_lists_show_the_jobs_that_fit_newest_first(
     listed: Store, which: Filter, expected: str
 ) -> None:
     assert ids(listed.list_jobs(which)) == expected.split()
+
+
+@pytest.fixture
+def crossed(store: Store, worker: LivingWorker) -> Store:
+    """Three jobs that died and three that run, a minute apart, none in the order in which
+    they came; beside them one of every other state."""
+    for kind in ("dead", "run"):
+        add(store, f"{kind}3", now=T0, queue="mail", priority=1, max_retries=1)
+        add(store, f"{kind}1", now=T0 + 1, tags=("red",), priority=7, max_retries=1)
+        add(store, f"{kind}2", now=T0 + 2, queue="mail", tags=("red",), max_retries=1)
+        for now in range(T0 + MINUTE, T0 + 4 * MINUTE, MINUTE):
+            claim = worker.claim_one(now)
+            if kind == "dead":
+                worker.finish(claim, FAILED, now)
+    add(store, "failed", "done", "waiting", priority=9)
+    worker.run_one(FAILED, T0 + HOUR)
+    worker.run_one(now=T0 + HOUR)
+    store.cancel(add(store, "off"), T0 + HOUR)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("which", "running", "dead"),
+    [
+        (Filter(), "1 2 3", "3 2 1"),
+        (Filter(limit=1), "1", "3"),
+        (Filter(limit=2), "1 2", "3 2"),
+        (Filter(limit=0), "", ""),
+        (Filter(queue="mail"), "2 3", "3 2"),
+        (Filter(queue="mail", limit=1), "2", "3"),
+        (Filter(queue="nowhere"), "", ""),
+        (Filter(tag="red"), "1 2", "2 1"),
+        (Filter(tag="red", queue="mail"), "2", "2"),
+        (Filter(tag="nothing"), "", ""),
+        (Filter(since=T0 + 1), "1 2", "2 1"),
+        (Filter(ended_before=T0 + 3 * MINUTE), "", "2 1"),
+        (Filter(states=(PENDING,)), "1 2 3", "3 2 1"),
+    ],
+)
+def test_what_has_run_the_longest_and_what_died_last_can_come_first(
+    crossed: Store, which: Filter, running: str, dead: str
+) -> None:
+    for order, kind, expected in ((LONGEST_RUNNING, "run", running), (LAST_DIED, "dead", dead)):
+        jobs = crossed.list_jobs(which.replace(order=order))
+        assert ids(jobs) == [kind + number for number in expected.split()]
+        assert [crossed.get(job.id) for job in jobs] == jobs
 
 
 def test_a_listed_job_is_the_job(listed: Store) -> None:

@@ -7,7 +7,7 @@ from queuectl.cli.bulk import Rule, act, add_targets
 from queuectl.cli.context import note, out, store_of
 from queuectl.clock import now_ms
 from queuectl.errors import BadInput, WrongState
-from queuectl.model import DEAD
+from queuectl.model import DEAD, LAST_DIED
 from queuectl.worker.doorbell import wake
 
 TYPE_CHECKING = False
@@ -26,28 +26,27 @@ def configure_list(parser: argparse.ArgumentParser) -> None:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """`list`, of dead jobs."""
-    _only_dead(args)
-    if args.json or args.jsonl:
-        from queuectl.cli import list as listing
-
-        return listing.run(args)
+    """`list`, of dead jobs, what died last first."""
     import sys
 
-    from queuectl.cli.screens.jobs import TABLE_ROWS, render_dead
+    from queuectl.cli import list as listing
+    from queuectl.cli.screens.jobs import render_dead
     from queuectl.cli.screens.layout import Look
 
+    _only_dead(args)
     now = now_ms()
-    which = filters.filter_of(args, now, limit=TABLE_ROWS)
+    which = filters.filter_of(args, now).replace(order=LAST_DIED)
     with store_of(args) as store:
-        jobs = store.list_jobs(which)
-        dead = store.stats().counts[DEAD]
-    if not jobs:
-        note("no job fits" if dead else "no job is dead")
-        return 0
-    out("\n".join(render_dead(jobs, Look.of(sys.stdout), now)))
-    if args.limit == filters.UNSET and len(jobs) == TABLE_ROWS < dead:
-        note(f"the newest {TABLE_ROWS} of {dead:,}: --limit N or --limit all")
+        if args.json or args.jsonl:
+            listing.print_json(args, store.list_jobs(which))
+            return 0
+        jobs, rest = listing.fitting(args, store, which)
+        if jobs:
+            out("\n".join(render_dead(jobs, Look.of(sys.stdout), now)))
+        else:
+            rest = "no job fits" if store.stats().counts[DEAD] else "no job is dead"
+    if rest:
+        note(rest)
     return 0
 
 

@@ -11,13 +11,14 @@ from queuectl.cli.parser import json_option
 from queuectl.cli.screens.jobs import TABLE_ROWS, render_jobs
 from queuectl.cli.screens.layout import Look, count
 from queuectl.clock import now_ms
-from queuectl.model import DEAD, FAILED
+from queuectl.model import DEAD, FAILED, LAST_DIED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable, Sequence
 
-    from queuectl.model import Filter, Stats
+    from queuectl.model import Filter, Job, Stats
     from queuectl.store.base import Store
 
 
@@ -32,39 +33,44 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the jobs that fit."""
     now = now_ms()
+    which = filter_of(args, now)
     with store_of(args) as store:
         if args.json or args.jsonl:
-            jobs = [
-                job_json(job, reveal=args.reveal)
-                for job in store.list_jobs(filter_of(args, now))
-            ]
-            if args.jsonl:
-                for job in jobs:
-                    out_json(job)
-            else:
-                out_json(jobs)
+            print_json(args, store.list_jobs(which))
             return 0
-        _print_table(store, filter_of(args, now, limit=TABLE_ROWS), args.limit == UNSET, now)
+        jobs, rest = fitting(args, store, which)
+        out("\n".join(render_jobs(jobs, Look.of(sys.stdout), now)))
+        if rest or not jobs:
+            note(rest or _why_empty(which, store.stats()))
     return 0
 
 
-def _print_table(store: Store, which: Filter, may_be_more: bool, now: int) -> None:
+def print_json(args: argparse.Namespace, jobs: Iterable[Job]) -> None:
+    """One array, or a line a job."""
+    shapes = [job_json(job, reveal=args.reveal) for job in jobs]
+    if args.jsonl:
+        for shape in shapes:
+            out_json(shape)
+    else:
+        out_json(shapes)
+
+
+def fitting(args: argparse.Namespace, store: Store, which: Filter) -> tuple[Sequence[Job], str]:
+    """The jobs for a table, and what to say of the rest."""
+    if args.limit != UNSET:
+        return store.list_jobs(which), ""
     # one more than is shown tells whether there are more
-    asked = which.replace(limit=TABLE_ROWS + 1) if may_be_more else which
-    jobs = store.list_jobs(asked)
-    shown = jobs[:TABLE_ROWS] if may_be_more else jobs
-    out("\n".join(render_jobs(shown, Look.of(sys.stdout), now)))
-    if len(jobs) > len(shown):
-        note(_more(which, store.stats()))
-    if not jobs:
-        note(_why_empty(which, store.stats()))
+    jobs = store.list_jobs(which.replace(limit=TABLE_ROWS + 1))
+    rest = _more(which, store.stats()) if len(jobs) > TABLE_ROWS else ""
+    return jobs[:TABLE_ROWS], rest
 
 
 def _more(which: Filter, stats: Stats) -> str:
+    shown = f"the {'last' if which.order == LAST_DIED else 'newest'} {TABLE_ROWS}"
     if which.tag is None and which.since is None:
         rest = count(_counted(which, stats) - TABLE_ROWS, "more", "more")
-        return f"the newest {TABLE_ROWS}; {rest}: --limit N or --limit all"
-    return f"the newest {TABLE_ROWS} of more: --limit N or --limit all"
+        return f"{shown}; {rest}: --limit N or --limit all"
+    return f"{shown} of more: --limit N or --limit all"
 
 
 def _why_empty(which: Filter, stats: Stats) -> str:

@@ -9,9 +9,9 @@ from queuectl.cli.jsonshapes import status_json
 from queuectl.cli.parser import json_option
 from queuectl.cli.reasons import unserved, unserved_line
 from queuectl.cli.screens.layout import Look
-from queuectl.cli.screens.status import RUNNING_ROWS, render_status
+from queuectl.cli.screens.status import DIED_ROWS, RUNNING_ROWS, render_status
 from queuectl.clock import now_ms
-from queuectl.model import DEAD, FAILED, PENDING, PROCESSING, Filter
+from queuectl.model import DEAD, LAST_DIED, LONGEST_RUNNING, PROCESSING, Filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
     from queuectl.model import Job, Stats, Worker
     from queuectl.store.base import Store
-
-# Among the newest dead jobs the ones that died last are looked for, at a fixed cost.
-_DEAD_LOOKED_AT = 50
-_WAITING_LOOKED_AT = 100
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
             out_json(status_json(stats, workers))
         else:
             out("\n".join(_screen(store, stats, workers, Look.of(sys.stdout))))
-        for line in _warnings(store, stats, workers):
+        for line in _warnings(stats, workers):
             note(line)
     return 0
 
@@ -56,34 +52,23 @@ def _screen(store: Store, stats: Stats, workers: Sequence[Worker], look: Look) -
     running: list[Job] = []
     died: list[Job] = []
     if stats.counts[PROCESSING]:
-        running = store.list_jobs(Filter(states=(PROCESSING,), limit=RUNNING_ROWS))
-        running.reverse()
+        running = store.list_jobs(Filter(order=LONGEST_RUNNING, limit=RUNNING_ROWS))
     if stats.counts[DEAD]:
-        died = store.list_jobs(Filter(states=(DEAD,), limit=_DEAD_LOOKED_AT))
-        died.sort(key=lambda job: -(job.finished_at or 0))
+        died = store.list_jobs(Filter(order=LAST_DIED, limit=DIED_ROWS))
     return render_status(stats, workers, running, died, look, now_ms())
 
 
 def _whole_screen(store: Store, look: Look) -> list[str]:
     stats, workers = store.stats(), store.workers()
-    warnings = "\n".join(_warnings(store, stats, workers)).splitlines()
+    warnings = "\n".join(_warnings(stats, workers)).splitlines()
     screen = _screen(store, stats, workers, look)
     return [*screen, "", *warnings] if warnings else screen
 
 
-def _warnings(store: Store, stats: Stats, workers: Sequence[Worker]) -> list[str]:
+def _warnings(stats: Stats, workers: Sequence[Worker]) -> list[str]:
     now = now_ms()
-    queues = unserved(stats, workers, now)
-    return [unserved_line(queue) for queue in queues if _any_due(store, queue, now)]
-
-
-def _any_due(store: Store, queue: str, now: int) -> bool:
-    """Whether a job of the queue is due; taken for granted among very many."""
-    waiting = Filter(states=(PENDING, FAILED), queue=queue, limit=_WAITING_LOOKED_AT)
-    jobs = store.list_jobs(waiting)
-    if len(jobs) == _WAITING_LOOKED_AT:
-        return True
-    return any(job.due_at is None or job.due_at <= now for job in jobs)
+    due = {queue.name for queue in stats.queues if queue.oldest_due_at is not None}
+    return [unserved_line(name) for name in unserved(stats, workers, now) if name in due]
 
 
 def _json(store: Store) -> str:

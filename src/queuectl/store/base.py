@@ -218,7 +218,9 @@ class Store(Intake):
 
     @abstractmethod
     def list_jobs(self, which: Filter) -> list[Job]:
-        """The jobs that fit, newest first."""
+        """The jobs that fit, in the order that is asked for: those enqueued last, those that
+        have run the longest, or those that died last come first. Neither what runs nor what
+        died last costs more the more there is beside it."""
 
     @abstractmethod
     def history(self, job_id: str) -> list[Attempt]:

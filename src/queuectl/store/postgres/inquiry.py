@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from queuectl.errors import JobNotFound
-from queuectl.model import STATES, Attempt, Chunk, Event, Job, Metrics, QueueInfo, Stats
+from queuectl.model import (
+    LAST_DIED,
+    LONGEST_RUNNING,
+    STATES,
+    Attempt,
+    Chunk,
+    Event,
+    Job,
+    Metrics,
+    QueueInfo,
+    Stats,
+)
 from queuectl.store.encoding import read_command, read_list, read_map
 from queuectl.store.postgres.database import sql
 from queuectl.store.postgres.shared import Shared, storable
@@ -15,6 +26,7 @@ if TYPE_CHECKING:
     from queuectl.model import Filter
 
 _MEASURED_RUNS = 1000
+_ORDERED = {LONGEST_RUNNING: "list_running", LAST_DIED: "list_dead"}
 
 
 class Inquiry(Shared):
@@ -33,10 +45,13 @@ class Inquiry(Shared):
     def list_jobs(self, which: Filter) -> list[Job]:
         queue = which.queue and storable(which.queue)
         bounds = (queue, which.since, which.ended_before, which.limit)
+        tag = which.tag and storable(which.tag)
         with self._db.read():
-            if which.tag is not None:
+            if which.order in _ORDERED:
+                rows = self._db.execute(sql(_ORDERED[which.order]), (*bounds, tag))
+            elif tag is not None:
                 states = list(which.states or STATES)
-                rows = self._db.execute(sql("list_tag"), (*bounds, states, storable(which.tag)))
+                rows = self._db.execute(sql("list_tag"), (*bounds, states, tag))
             elif which.states:
                 rows = self._db.execute(sql("list_states"), (*bounds, list(which.states)))
             else:
@@ -57,14 +72,16 @@ class Inquiry(Shared):
         with self._db.read():
             rows = self._db.execute(sql("queue_counts"))
             oldest = self._db.execute(sql("oldest_due"))
+        due = dict(oldest.fetchall())
         queues: dict[str, QueueInfo] = {}
         for name, paused, limit, state, n in rows.fetchall():
             if name not in queues:
-                queues[name] = QueueInfo(name, paused, limit, dict.fromkeys(STATES, 0))
+                counts = dict.fromkeys(STATES, 0)
+                queues[name] = QueueInfo(name, paused, limit, counts, due.get(name))
             if state is not None:
                 queues[name].counts[state] = n  # type: ignore[index]
         counts = {s: sum(queue.counts[s] for queue in queues.values()) for s in STATES}
-        return Stats(counts, list(queues.values()), oldest.fetchall()[0][0])
+        return Stats(counts, list(queues.values()), min(due.values(), default=None))
 
     def metrics(self, recent: int) -> Metrics:
         most = max(recent, _MEASURED_RUNS)

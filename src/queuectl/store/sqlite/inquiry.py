@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from queuectl.errors import JobNotFound
-from queuectl.model import STATES, Attempt, Chunk, Event, Job, Metrics, QueueInfo, Stats
+from queuectl.model import (
+    LAST_DIED,
+    LONGEST_RUNNING,
+    STATES,
+    Attempt,
+    Chunk,
+    Event,
+    Job,
+    Metrics,
+    QueueInfo,
+    Stats,
+)
 from queuectl.store.base import Store
 from queuectl.store.encoding import read_command, read_list, read_map
 from queuectl.store.sqlite.database import sql
@@ -16,6 +27,7 @@ if TYPE_CHECKING:
     from queuectl.model import Filter
 
 _MEASURED_RUNS = 1000
+_ORDERED = {LONGEST_RUNNING: "list_running", LAST_DIED: "list_dead"}
 
 
 class Inquiry(Shared, Store):
@@ -42,7 +54,9 @@ class Inquiry(Shared, Store):
             bounds = (queue, which.since, which.ended_before, limit)
             states = which.states or STATES
             chosen = tuple(state in states for state in STATES)
-            if which.tag is not None:
+            if which.order in _ORDERED:
+                rows = self._db.execute(sql(_ORDERED[which.order]), (*bounds, which.tag))
+            elif which.tag is not None:
                 rows = self._db.execute(sql("list_tag"), (*bounds, *chosen, which.tag))
             elif which.states:
                 rows = self._db.execute(sql("list_states"), (*bounds, *chosen))
@@ -63,16 +77,17 @@ class Inquiry(Shared, Store):
 
     def stats(self) -> Stats:
         with self._db.read():
+            due = dict(self._db.execute(sql("oldest_due")))
             queues: dict[str, QueueInfo] = {}
             for name, paused, limit, state, n in self._db.execute(sql("queue_counts")):
                 if name not in queues:
                     queues[name] = QueueInfo(
-                        name, bool(paused), limit, dict.fromkeys(STATES, 0)
+                        name, bool(paused), limit, dict.fromkeys(STATES, 0), due[name]
                     )
                 if state is not None:
                     queues[name].counts[state] = n  # type: ignore[index]
             counts = {s: sum(queue.counts[s] for queue in queues.values()) for s in STATES}
-            oldest = self._db.execute(sql("oldest_due")).get
+            oldest = min((at for at in due.values() if at is not None), default=None)
             return Stats(counts, list(queues.values()), oldest)
 
     def metrics(self, recent: int) -> Metrics:

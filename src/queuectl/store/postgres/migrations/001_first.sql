@@ -85,6 +85,7 @@ CREATE INDEX jobs_held ON queuectl.jobs (worker_id) WHERE state = 'processing';
 CREATE INDEX jobs_to_cancel ON queuectl.jobs (worker_id) WHERE cancel;
 CREATE INDEX jobs_failed ON queuectl.jobs (seq) WHERE state = 'failed';
 CREATE INDEX jobs_dead ON queuectl.jobs (seq) WHERE state = 'dead';
+CREATE INDEX jobs_died ON queuectl.jobs (finished_at, seq) WHERE state = 'dead';
 CREATE INDEX jobs_cancelled ON queuectl.jobs (seq) WHERE state = 'cancelled';
 CREATE INDEX jobs_ended ON queuectl.jobs (finished_at)
     WHERE ready IS NULL AND finished_at IS NOT NULL;

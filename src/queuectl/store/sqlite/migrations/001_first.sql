@@ -83,6 +83,7 @@ CREATE INDEX jobs_held ON jobs (worker_id) WHERE state = 'processing';
 CREATE INDEX jobs_to_cancel ON jobs (worker_id) WHERE cancel = 1;
 CREATE INDEX jobs_failed ON jobs (seq) WHERE state = 'failed';
 CREATE INDEX jobs_dead ON jobs (seq) WHERE state = 'dead';
+CREATE INDEX jobs_died ON jobs (finished_at) WHERE state = 'dead';
 CREATE INDEX jobs_cancelled ON jobs (seq) WHERE state = 'cancelled';
 CREATE INDEX jobs_ended ON jobs (finished_at) WHERE ready IS NULL AND finished_at IS NOT NULL;
 

@@ -1,6 +1,6 @@
 -- Chosen states, newest first: an arm a state, so that each finds its index by a literal,
--- merged by seq. ?1 queue number, ?2 since, ?3 ended before, ?4 limit (-1: all),
--- ?5 to ?10 which states.
+-- merged by seq. What runs is few; an index by seq of its own would be written by each run.
+-- ?1 queue number, ?2 since, ?3 ended before, ?4 limit (-1: all), ?5 to ?10 which states.
 WITH found AS MATERIALIZED (
     SELECT seq FROM jobs
     WHERE ?5 AND state = 'pending'
@@ -8,7 +8,7 @@ WITH found AS MATERIALIZED (
         AND (?2 IS NULL OR created_at >= ?2)
         AND (?3 IS NULL OR (ready IS NULL AND finished_at < ?3))
     UNION ALL
-    SELECT seq FROM jobs
+    SELECT seq FROM jobs INDEXED BY jobs_held
     WHERE ?6 AND state = 'processing'
         AND (?1 IS NULL OR queue = ?1)
         AND (?2 IS NULL OR created_at >= ?2)
