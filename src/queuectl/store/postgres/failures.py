@@ -49,7 +49,7 @@ class NoAnswerError(psycopg.OperationalError):
 
 _PLAIN: tuple[tuple[type[psycopg.Error], str, str | None], ...] = (
     (NoAnswerError, "gave no answer in time", "is the server overloaded, or the network cut?"),
-    (errors.QueryCanceled, "took too long", "is the server overloaded? queuectl doctor"),
+    (errors.QueryCanceled, "took too long", "is the server overloaded? pg_stat_activity tells"),
     (errors.LockNotAvailable, "is locked by another process", "try again"),
     (errors.IdleInTransactionSessionTimeout, "waited too long for this process", None),
     (errors.DiskFull, "has a full disk: nothing was changed", "make room on the server"),

@@ -220,7 +220,8 @@ def store_error(error: apsw.Error, path: str) -> QueuectlError:
     """The clear line for what SQLite said."""
     if isinstance(error, apsw.BusyError | apsw.LockedError):
         return StoreError(
-            f"{path} is locked by another process", "try again; queuectl doctor tells who"
+            f"{path} is locked by another process",
+            f"try again; fuser -v {path} tells who has it open",
         )
     if isinstance(error, apsw.FullError):
         return StoreError(f"the disk is full: nothing was changed in {path}", "make room")
