@@ -117,7 +117,7 @@ def test_a_worker_without_a_supervisor_says_that_it_waits_as_long_as_it_takes(
     shop: Shop,
 ) -> None:
     supervisor = shop.start()
-    shop.add("sleep 0.5", "runs")
+    shop.add("sleep 2", "runs")
     shop.wait_for("runs", PROCESSING)
     supervisor.process.kill()
     wait_until(lambda: "stopping: waiting for runs\n" in supervisor.log)

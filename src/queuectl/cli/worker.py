@@ -40,7 +40,6 @@ def run_start(args: argparse.Namespace) -> int:
     queues = _queues(args.queue)
     running = 0
     with store_of(args) as store:
-        url = store.url
         if args.ensure:
             running = _serving_here(store, queues)
     count = args.count - running
@@ -51,14 +50,14 @@ def run_start(args: argparse.Namespace) -> int:
         from queuectl.worker.detach import start_detached
 
         pids = start_detached(
-            url, count=count, concurrency=args.concurrency, queues=queues, drain=args.drain
+            args.db, count=count, concurrency=args.concurrency, queues=queues, drain=args.drain
         )
         out(f"Started {len(pids)} worker(s) in the background with PIDs: {pids}")
         return 0
     from queuectl.worker.supervisor import start
 
     return start(
-        url, count=count, concurrency=args.concurrency, queues=queues, drain=args.drain
+        args.db, count=count, concurrency=args.concurrency, queues=queues, drain=args.drain
     )
 
 

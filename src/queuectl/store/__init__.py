@@ -49,6 +49,16 @@ def open_intake(url: str | None = None, wait_seconds: float = 30.0) -> Intake:
     return SqliteIntake(path, wait_seconds)
 
 
+def lasting_url(url: str | None) -> str:
+    """A name of the same store that holds from any folder, with its password if that is in
+    it: for the environment of processes, as QUEUECTL_DB, never for their arguments.
+
+    Raises BadInput (no such kind of store).
+    """
+    path = _sqlite_path(url := _chosen(url))
+    return url if path is None else os.path.abspath(path)
+
+
 def _chosen(url: str | None) -> str:
     if url == "":
         raise BadInput("--db is empty", "leave it out, or name a store")

@@ -15,7 +15,7 @@ from logging.handlers import RotatingFileHandler
 
 from queuectl import host
 from queuectl.errors import QueuectlError, StoreError
-from queuectl.store import open_store
+from queuectl.store import lasting_url, open_store
 from queuectl.worker.supervisor import Plan, Supervisor
 
 _LOG_BYTES = 5 * 1024 * 1024
@@ -32,10 +32,10 @@ def start_detached(
     Raises QueuectlError with what the workers said if they could not start.
     """
     with open_store(store_url) as store:
-        log_dir, url = store.log_dir, store.url
+        log_dir = store.log_dir
     os.makedirs(os.path.dirname(log_dir), mode=0o700, exist_ok=True)
     os.makedirs(log_dir, mode=0o700, exist_ok=True)
-    plan = json.dumps([url, count, concurrency, queues, drain])
+    plan = json.dumps([count, concurrency, queues, drain])
     read, write = os.pipe()
     os.set_inheritable(write, True)
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -43,7 +43,7 @@ def start_detached(
     pid = os.posix_spawn(
         sys.executable,
         words,
-        os.environ,
+        os.environ | {"QUEUECTL_DB": lasting_url(store_url)},
         file_actions=[(os.POSIX_SPAWN_DUP2, null, number) for number in (0, 1, 2)],
         setsid=True,
         setsigmask=(),
@@ -69,7 +69,8 @@ def start_detached(
 
 def main(argv: list[str]) -> int:
     """Be the supervisor in the background: PLAN, LOG FOLDER, descriptor for the answer."""
-    plan = Plan(*json.loads(argv[1])).replace(queues=tuple(json.loads(argv[1])[3]))
+    count, concurrency, queues, drain = json.loads(argv[1])
+    plan = Plan(None, count, concurrency, tuple(queues), drain)
     answer = int(argv[3])
     host.keep_only(answer)
     os.chdir("/")

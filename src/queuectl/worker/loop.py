@@ -46,8 +46,9 @@ _FENCE_LOOK = 0.5
 
 
 class Settings(Record):
-    """What a worker is told when it is started. `slots` counted from `first_slot`; its
-    supervisor wants to see the loop turn every `turn_every` seconds."""
+    """What a worker is told when it is started. `slots` counted from `first_slot`; its jobs
+    are told of `store_url`, which holds no password; its supervisor wants to see the loop
+    turn every `turn_every` seconds."""
 
     worker_id: str
     slots: int

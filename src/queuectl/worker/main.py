@@ -1,9 +1,10 @@
 """`python -m queuectl.worker.main SETTINGS LIFELINE READY`: a worker process.
 
-SETTINGS is JSON; LIFELINE and READY are descriptors of pipes from the supervisor: the
-first ends when the supervisor is gone, into the second goes a byte once the worker is
-registered. Exit codes: 0 done, 75 start another, 76 too old for the store, else an error
-that another start would not mend.
+SETTINGS is JSON; the store is that of QUEUECTL_DB, where a password is safe from `ps`.
+LIFELINE and READY are descriptors of pipes from the supervisor: the first ends when the
+supervisor is gone, into the second goes a byte once the worker is registered. Exit codes: 0
+done, 75 start another, 76 too old for the store, else an error that another start would not
+mend.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from queuectl import __version__, host
 from queuectl.clock import now_ms
 from queuectl.errors import QueuectlError, StoreError, StoreTooNew
 from queuectl.model import Worker
-from queuectl.store import open_store
+from queuectl.store import lasting_url, open_store
 from queuectl.worker import OUTDATED, faultpoints
 from queuectl.worker.doorbell import Doorbell
 from queuectl.worker.ear import Ear
@@ -37,7 +38,6 @@ from queuectl.worker.storethread import StoreThread
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queuectl.config import Config
-    from queuectl.store.base import Store
 
 _GRACEFUL = (signal.SIGTERM, signal.SIGHUP)
 _AT_ONCE = (signal.SIGINT, signal.SIGQUIT)
@@ -46,13 +46,14 @@ _AT_ONCE = (signal.SIGINT, signal.SIGQUIT)
 def main(argv: list[str]) -> int:
     """Be a worker until told to stop."""
     words = json.loads(argv[1])
+    url = lasting_url(None)
     settings = Settings(**{**words, "queues": tuple(words["queues"])})
     lifeline, ready = int(argv[2]), int(argv[3])
     host.keep_only(lifeline, ready)
     faultpoints.arm()
     signals, _write = catch((signal.SIGCHLD, *_GRACEFUL, *_AT_ONCE))
     try:
-        with open_store(settings.store_url) as store:
+        with open_store(url) as store:
             config = store.config()
             began = boot_ns()
             slot_file = _slot_file(store.slot_dir, settings)
@@ -70,7 +71,7 @@ def main(argv: list[str]) -> int:
         return OUTDATED if isinstance(error, StoreTooNew) else error.exit_code
     heart = None
     if leases:
-        heart = Heart(settings.store_url, settings.worker_id, lease, began, slot_file)
+        heart = Heart(url, settings.worker_id, lease, began, slot_file)
     return _work(settings, config, slot_file, heart, signals, lifeline, ready)
 
 
@@ -88,10 +89,7 @@ def _work(
     bell = Doorbell(settings.store_uid, settings.worker_id)
     lookout = Lookout(settings.worker_id, config, slot_file)
 
-    def open_it() -> Store:
-        return open_store(settings.store_url)
-
-    store = StoreThread(open_it, lookout, config.worker_poll_interval)
+    store = StoreThread(open_store, lookout, config.worker_poll_interval)
     loop = Loop(settings, config, store, slot_file, bell, heart, report)
 
     def signalled() -> None:
@@ -113,7 +111,7 @@ def _work(
     queues = ", ".join(settings.queues) if settings.queues else "all queues"
     report.line(f"worker {settings.worker_id} ready on {host.host_name()}: {slots}, {queues}")
     store.start()
-    ear = Ear(open_it)
+    ear = Ear(open_store)
     if heart is not None:
         heart.start()
         ear.start()

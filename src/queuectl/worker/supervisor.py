@@ -21,7 +21,7 @@ from selectors import EVENT_READ, DefaultSelector
 
 from queuectl.errors import STORE_FAILED
 from queuectl.records import Record
-from queuectl.store import open_store
+from queuectl.store import lasting_url, open_store
 from queuectl.worker import OUTDATED, START_ANOTHER, roster
 from queuectl.worker.guard import Guard
 from queuectl.worker.heart import boot_ns
@@ -47,7 +47,7 @@ _FENCE_GRACE_NS = 300_000_000
 class Plan(Record):
     """What `worker start` was asked for."""
 
-    store_url: str
+    store_url: str | None
     count: int
     concurrency: int
     queues: tuple[str, ...]
@@ -92,7 +92,8 @@ class Supervisor:
         """Of workers that died: when what they ran must have ended."""
         self._guard: Guard | None = None
         self._report = Report()
-        with open_store(plan.store_url) as store:
+        self._lasting_url = lasting_url(plan.store_url)
+        with open_store(self._lasting_url) as store:
             self._config: Config = store.config()
             self._store_url = store.url
             self._store_uid = store.uid
@@ -172,7 +173,7 @@ class Supervisor:
         child.pid = os.posix_spawn(
             sys.executable,
             [*words, str(self._lifeline), str(write)],
-            os.environ,
+            os.environ | {"QUEUECTL_DB": self._lasting_url},
             file_actions=((os.POSIX_SPAWN_DUP2, null, 0),),
             setpgroup=0,
             setsigmask=(),
@@ -300,7 +301,7 @@ class Supervisor:
 
     def _clean_up(self) -> None:
         """No worker of ours is left to rescue one that died."""
-        with open_store(self._store_url) as store:
+        with open_store(self._lasting_url) as store:
             rescue_all(store, self._config.kill_grace)
 
 
@@ -311,7 +312,7 @@ def start(
 
     Raises QueuectlError if the store can't be used.
     """
-    plan = Plan(store_url or "", count, concurrency, queues, drain)
+    plan = Plan(store_url, count, concurrency, queues, drain)
     return Supervisor(plan, lambda _pids: None).run()
 
 
