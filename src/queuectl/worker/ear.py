@@ -8,6 +8,7 @@ from random import random
 from select import POLLIN, poll
 
 from queuectl.errors import StoreError
+from queuectl.worker import shortage
 from queuectl.worker.doorbell import Bells
 
 TYPE_CHECKING = False
@@ -40,24 +41,27 @@ class Ear:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while not self._stop.is_set():
             try:
-                with self._open() as store:
-                    listener, uid = store.listen(), store.uid
+                with shortage.as_store_error():
+                    with self._open() as store:
+                        listener, uid = store.listen(), store.uid
+                    if listener is None:  # nothing comes through a pooler: the poll must do
+                        return
+                    self._listen(listener, uid)
             except StoreError:
                 self._stop.wait(_TRY_AGAIN)
                 continue
-            if listener is None:  # nothing comes through a pooler: the poll must do
-                return
-            self._listen(listener, uid)
             self._stop.wait(random())  # a server that restarts lost all of its workers
 
     def _listen(self, listener: Listener, uid: str) -> None:
-        Bells(uid).ring()  # for what was called while nobody listened
-        waiting = poll()
-        waiting.register(listener.fileno(), POLLIN)
-        while listener.alive and not self._stop.is_set():
-            if waiting.poll(_TEST_EVERY * 1000):
-                if listener.drain():
-                    Bells(uid).ring()
-            elif not listener.test():
-                break
-        listener.close()
+        try:
+            Bells(uid).ring()  # for what was called while nobody listened
+            waiting = poll()
+            waiting.register(listener.fileno(), POLLIN)
+            while listener.alive and not self._stop.is_set():
+                if waiting.poll(_TEST_EVERY * 1000):
+                    if listener.drain():
+                        Bells(uid).ring()
+                elif not listener.test():
+                    break
+        finally:
+            listener.close()

@@ -16,6 +16,7 @@ from contextlib import suppress
 from queuectl.clock import now_ms
 from queuectl.errors import QueuectlError, StoreError
 from queuectl.store import open_store
+from queuectl.worker import shortage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,13 +85,15 @@ class Heart:
         pause = self._lease / _BEATS_A_LEASE
         # A connection may be dead and not know it: there must be time for another.
         wait = max(_LEAST_WAIT, pause)
-        with suppress(StoreError):  # now: it may be that later we would be too old to be let in
+        # Now: it may be that later we would be too old to be let in.
+        with suppress(StoreError), shortage.as_store_error():
             store = open_store(self._store_url, wait)
         while not self._stop.wait(pause):
             began = boot_ns()
             try:
-                store = store or open_store(self._store_url, wait)
-                store.heartbeat(self._worker_id, now_ms())
+                with shortage.as_store_error():
+                    store = store or open_store(self._store_url, wait)
+                    store.heartbeat(self._worker_id, now_ms())
             except StoreError:
                 pause = self._lease / _TRIES_A_LEASE
             except QueuectlError:  # rescued: others have our jobs, or may any moment
