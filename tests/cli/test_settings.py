@@ -1,11 +1,8 @@
-"""config, queue, init-db and completion."""
+"""config, queue and init-db."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -96,53 +93,3 @@ def test_an_unknown_queue_is_told(cli: Cli) -> None:
     assert "did you mean night?" in result.err
     assert "new queue" in cli("queue", "pause", "nigth").err
     assert cli("queue", "pause", "a b").code == 2
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_is_a_script_that_its_shell_can_read(cli: Cli, shell: str) -> None:
-    script = cli.ok("completion", shell)
-    for word in ("enqueue", "max-retries", "processing"):
-        assert word in script
-    assert not cli.home.exists()
-    if shutil.which(shell):
-        subprocess.run([shell, "-n"], input=script, text=True, check=True)
-
-
-@pytest.mark.parametrize(
-    ("typed", "expected"),
-    [
-        (["queuectl", "enq"], {"enqueue"}),
-        (["queuectl", "dlq", ""], {"list", "show", "retry", "purge"}),
-        (["queuectl", "dlq", "re"], {"retry"}),
-        (["queuectl", "--db", "x.db", "dlq", "re"], {"retry"}),
-        (["queuectl", "list", "--st"], {"--state"}),
-        (["queuectl", "list", "--state", "d"], {"dead"}),
-        (["queuectl", "show", ""], {"j1", "other"}),
-        (["queuectl", "show", "o"], {"other"}),
-        (["queuectl", "config", "get", "max"], {"max_retries"}),
-        (["queuectl", "queue", "pause", ""], {"default"}),
-        (["queuectl", "logs", "--stream", ""], {"stdout", "stderr"}),
-        (["queuectl", "completion", "b"], {"bash"}),
-        (["queuectl", "worker", "st"], {"start", "stop"}),
-    ],
-)
-def test_bash_completes_commands_options_states_and_ids(
-    cli: Cli, typed: list[str], expected: set[str]
-) -> None:
-    cli.ok("enqueue", "true")
-    cli.ok("enqueue", "true", "--id", "other")
-    words = " ".join(f"'{word}'" for word in typed)
-    asking = f"COMP_WORDS=({words}); COMP_CWORD={len(typed) - 1}; _queuectl"
-    ours = f'queuectl() {{ {sys.executable} -m queuectl "$@"; }}'
-    answer = "printf '%s\\n' \"${COMPREPLY[@]}\""
-    script = "\n".join([ours, cli.ok("completion", "bash"), asking, answer])
-    shell = subprocess.run(
-        ["bash", "--norc"],
-        input=script,
-        env=cli.env,
-        cwd=cli.work,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert set(shell.stdout.split()) == expected

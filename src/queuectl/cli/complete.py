@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from queuectl.cli.context import out, store_of
 from queuectl.config import KEYS
 from queuectl.errors import QueuectlError
@@ -20,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     kinds = ("id", "worker", "queue", "key")
     parser.add_argument("kind", metavar="KIND", choices=kinds, help=", ".join(kinds))
+    parser.add_argument("states", metavar="S,…", nargs="?", help="ids of such jobs only")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,10 +30,12 @@ def run(args: argparse.Namespace) -> int:
     words: list[str] = []
     if args.kind == "key":
         words = list(KEYS)
+    elif args.db and "://" not in args.db and not os.path.exists(args.db):
+        return 1  # a name half typed makes no store
     else:
         try:
             with store_of(args) as store:
-                words = _words(store, args.kind)
+                words = _words(store, args.kind, args.states)
         except QueuectlError:
             return 1
     for word in words:
@@ -38,9 +43,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _words(store: Store, kind: str) -> list[str]:
+def _words(store: Store, kind: str, states: str | None) -> list[str]:
     if kind == "id":
-        return [job.id for job in store.list_jobs(Filter(limit=_NEWEST))]
+        which = Filter(states=tuple(states.split(",")) if states else (), limit=_NEWEST)
+        return [job.id for job in store.list_jobs(which)]
     if kind == "worker":
         return [worker.id for worker in store.workers() if worker.alive]
     return [queue.name for queue in store.stats().queues]

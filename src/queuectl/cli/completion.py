@@ -8,7 +8,16 @@ from __future__ import annotations
 from queuectl.cli.commands import COMMANDS, HIDDEN, load
 from queuectl.cli.context import out
 from queuectl.cli.parser import Parser
-from queuectl.model import STATES
+from queuectl.model import (
+    CANCELLED,
+    COMPLETED,
+    DEAD,
+    ENDED,
+    FAILED,
+    PENDING,
+    PROCESSING,
+    STATES,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +32,16 @@ _OPERANDS = {
     "Q": "queue",
 }
 _FILES = ("F", "DIR", "URL|PATH")
+# What a verb can act on; the others take any job.
+_STATES_FOR = {
+    "cancel": (PENDING, PROCESSING, FAILED),
+    "retry": (FAILED, DEAD, CANCELLED),
+    "delete": tuple([state for state in STATES if state != PROCESSING]),
+    "purge": ENDED,
+    "dlq show": (DEAD,),
+    "dlq retry": (DEAD,),
+    "dlq purge": (DEAD,),
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -65,53 +84,110 @@ class _Command:
                     self.values[option] = _words(action, metavar)
             if not action.option_strings and not self.operand:
                 self.operand = _words(action, metavar)
+        if name in _STATES_FOR:
+            self.operand += " " + ",".join(_STATES_FOR[name])
 
 
 def _words(action: argparse.Action, metavar: str) -> str:
-    """What a value is chosen from: `=a b` these words, `@ids` what the store knows,
-    `/` files, `-` anything."""
+    """What a value is chosen from: `=a b` these words, `@id` what the store knows, `/` files,
+    `-` anything; with a comma before it, several at once."""
     if action.choices:
         return "=" + " ".join(action.choices)
-    if metavar == "S,…":
-        return "=" + " ".join(STATES)
     if metavar in _FILES:
         return "/"
-    kind = _OPERANDS.get(metavar.partition(",")[0].upper())
-    return f"@{kind}" if kind else "-"
+    if "--id" in action.option_strings:
+        return "-"  # a new one
+    one, comma, _more = metavar.partition(",")
+    if one == "S":
+        return f"{comma}={' '.join(STATES)}"
+    kind = _OPERANDS.get(one.upper())
+    return f"{comma}@{kind}" if kind else "-"
 
 
-def _bash_reply(words: str, dynamic: str) -> str:
+# Bash splits words at : = and @ too: `typed` has them whole, and of what is offered it wants
+# only what follows the last of these. (zsh does neither, and has no COMP_WORDBREAKS.) A `--db`
+# that only the shell could work out is left alone.
+_BASH_HELPERS = r"""# queuectl, completion for bash
+_queuectl_typed() {
+  local line="${COMP_LINE:0:COMP_POINT}" i word
+  count=-1
+  for ((i = 0; i <= COMP_CWORD; i++)); do
+    word="${COMP_WORDS[i]}"
+    if ((i == 0)) || [[ "$line" == [[:blank:]]* ]]; then
+      count=$((count + 1))
+      typed[count]=""
+      line="${line#"${line%%[![:blank:]]*}"}"
+    fi
+    if ((i == COMP_CWORD)); then word="$line"; fi
+    typed[count]="${typed[count]}$word"
+    line="${line#"$word"}"
+  done
+}
+_queuectl_known() {
+  case "$db" in
+    "") queuectl complete "$@" 2>/dev/null;;
+    *[\$\`]*) ;;
+    \"*\"|\'*\') queuectl --db "${db:1:${#db}-2}" complete "$@" 2>/dev/null;;
+    "~/"*) queuectl --db "$HOME/${db:2}" complete "$@" 2>/dev/null;;
+    *) queuectl --db "${db//\\/}" complete "$@" 2>/dev/null;;
+  esac
+}
+_queuectl_offer() {
+  if [[ "$1" = several && "$cur" == *,* ]]; then
+    before="$before${cur%,*},"
+    cur="${cur##*,}"
+  fi
+  if [ "$1" = files ]; then COMPREPLY=($(compgen -f -P "$before" -- "$cur"))
+  else COMPREPLY=($(compgen -P "$before" -W "$2" -- "$cur")); fi
+  local whole="$before$cur" breaks="${COMP_WORDBREAKS-}"
+  breaks="${breaks//[^:=@]/}"
+  if [[ -n "$breaks" && "$whole" == *[$breaks]* ]]; then
+    whole="${whole%"${whole##*[$breaks]}"}"
+    COMPREPLY=("${COMPREPLY[@]#"$whole"}")
+  fi
+}
+_queuectl() {
+  local cur prev before="" db="" again="" first="" command="" skip="" word count typed
+  COMPREPLY=()
+  typed=()
+  _queuectl_typed
+  cur="${typed[count]}" prev="${typed[count-1]}"
+  case "$cur" in --*=*) prev="${cur%%=*}"; before="$prev="; cur="${cur#*=}";; esac
+  for word in "${typed[@]:1:count-1}"; do
+    if [ -n "$skip" ]; then skip=""; db="$word"; continue; fi
+    case "$word" in
+      --) break;;
+      --db) skip=1; continue;;
+      --db=*) db="${word#--db=}"; continue;;
+      --again) again=1; continue;;
+      -*) continue;;
+    esac
+    if [ -z "$first" ]; then first="$word"; command="$word"
+    elif [ "$command" = "$first" ]; then command="$first $word"; fi
+  done"""
+
+
+def _bash_reply(words: str, more: str = "") -> str:
+    how = "several" if words.startswith(",") else "one"
+    words = words.removeprefix(",")
     if words.startswith("="):
-        return f'COMPREPLY=($(compgen -W "{words[1:]}" -- "$cur"))'
+        return f'_queuectl_offer {how} "{words[1:]}"'
     if words.startswith("@"):
-        return f'COMPREPLY=($(compgen -W "$({dynamic} {words[1:]})" -- "$cur"))'
-    return 'COMPREPLY=($(compgen -f -- "$cur"))' if words == "/" else "COMPREPLY=()"
+        return f'_queuectl_offer {how} "$(_queuectl_known {words[1:]}{more})"'
+    return "_queuectl_offer files" if words == "/" else "COMPREPLY=()"
 
 
 def _bash(commands: list[_Command]) -> str:
     """A function with a case of each command, and of each option that takes a value."""
-    dynamic = "queuectl complete 2>/dev/null"
     firsts = " ".join(dict.fromkeys(command.name.split()[0] for command in commands))
-    lines = [
-        "# queuectl, completion for bash",
-        "_queuectl() {",
-        '  local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}"',
-        '  local first="" command="" skip="" word',
-        '  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do',
-        '    if [ -n "$skip" ]; then skip=""; continue; fi',
-        '    case "$word" in --db) skip=1; continue;; -*) continue;; esac',
-        '    if [ -z "$first" ]; then first="$word"; command="$word"',
-        '    elif [ "$command" = "$first" ]; then command="$first $word"; fi',
-        "  done",
-        '  case "$first" in',
-    ]
+    lines = [_BASH_HELPERS, '  case "$first" in']
     groups: dict[str, list[str]] = {}
     for command in commands:
         first, _, second = command.name.partition(" ")
         if second:
             groups.setdefault(first, []).append(second)
     lines += [
-        '    "") if [ "$prev" = --db ]; then COMPREPLY=($(compgen -f -- "$cur"))',
+        '    "") if [ "$prev" = --db ]; then _queuectl_offer files',
         f'        else COMPREPLY=($(compgen -W "{firsts} --db --help --version" -- "$cur"))',
         "        fi; return;;",
     ]
@@ -126,15 +202,15 @@ def _bash(commands: list[_Command]) -> str:
         by_words: dict[str, list[str]] = {}
         for option, words in command.values.items():
             by_words.setdefault(words, []).append(option)
-        for words, options in by_words.items():
-            lines.append(
-                f"        {'|'.join(options)}) {_bash_reply(words, dynamic)}; return;;"
-            )
+        for words, names in by_words.items():
+            lines.append(f"        {'|'.join(names)}) {_bash_reply(words)}; return;;")
+        options = " ".join(command.options)
+        more = f"${{again:+,{COMPLETED}}}" if "--again" in command.options else ""
         lines += [
             "      esac",
-            '      case "$cur" in',
-            f'        -*) COMPREPLY=($(compgen -W "{" ".join(command.options)}" -- "$cur"));;',
-            f"        *) {_bash_reply(command.operand or '-', dynamic)};;",
+            '      case "$before$cur" in',
+            f'        -*) COMPREPLY=($(compgen -W "{options}" -- "$before$cur"));;',
+            f"        *) {_bash_reply(command.operand or '-', more)};;",
             "      esac;;",
         ]
     lines += ["  esac", "}", "complete -o default -F _queuectl queuectl"]
@@ -166,6 +242,17 @@ def _fish(commands: list[_Command]) -> str:
         "  set -l words (commandline -opc)",
         "  test (count (string match -v -- '-*' $words)) -eq 1",
         "end",
+        "function __queuectl_known",
+        "  set -l words (commandline -opc)",
+        "  set -l db",
+        "  for place in (seq (count $words))",
+        "    switch $words[$place]",
+        "      case --db; set db --db $words[(math $place + 1)]",
+        "      case '--db=*'; set db $words[$place]",
+        "    end",
+        "  end",
+        "  queuectl $db complete $argv 2>/dev/null",
+        "end",
         "complete -c queuectl -f",
         "complete -c queuectl -n __queuectl_first -l db -r -F",
         "complete -c queuectl -n __queuectl_first -l version",
@@ -190,16 +277,21 @@ def _fish(commands: list[_Command]) -> str:
             lines.append(f"complete -c queuectl -n {here} {kind} {name} {value} {described}")
         if command.operand:
             lines.append(f"complete -c queuectl -n {here} {_fish_words(command.operand, '')}")
+        if "--again" in command.options:
+            typed = f'{here[:-1]}; and contains -- --again (commandline -opc)"'
+            more = _fish_words(f"@id {COMPLETED}", "")
+            lines.append(f"complete -c queuectl -n {typed} {more}")
     return "\n".join([line.rstrip() for line in lines])
 
 
 def _fish_words(words: str | None, needs: str = "-r ") -> str:
     if words is None:
         return ""
+    words = words.removeprefix(",")
     if words.startswith("="):
         return f"{needs}-a '{words[1:]}'"
     if words.startswith("@"):
-        return f"{needs}-a '(queuectl complete {words[1:]} 2>/dev/null)'"
+        return f"{needs}-a '(__queuectl_known {words[1:]})'"
     return f"{needs}-F" if words == "/" else needs.strip()
 
 
