@@ -22,7 +22,7 @@ from queuectl.worker.slots import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
 _AFTER_FENCE = 0.5
 """Seconds that worker and supervisor have for it, of the 1.5 between fence and lease."""
@@ -35,46 +35,66 @@ class Guard:
 
     def __init__(self, slot_dir: str, store_uid: str) -> None:
         self._words = ["-P", "-m", "queuectl.worker.guard", slot_dir, store_uid]
-        self._start()
+        self._pid = 0
+        self._pipe = -1
+        self._told: set[str] = set()
+
+    def keep(self, workers: Mapping[str, int]) -> None:
+        """Have one, another if it was killed, that knows of these workers (id -> pid), children
+        of this process. Where the machine is short of something, the next call does it."""
+        try:
+            if not self._lives():
+                self._start()
+            self._told &= workers.keys()
+            for worker_id in workers.keys() - self._told:
+                self._tell(worker_id, workers[worker_id])
+        except OSError as error:
+            if not host.is_shortage(error):
+                raise
+
+    def _lives(self) -> bool:
+        if self._pid and os.waitpid(self._pid, os.WNOHANG)[0]:
+            self._pid = 0
+            os.close(self._pipe)
+        return self._pid > 0
 
     def _start(self) -> None:
-        read, self._pipe = os.pipe()
-        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        self._pid = os.posix_spawn(
-            sys.executable,
-            [sys.executable, *self._words],
-            os.environ,
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, read, 0),
-                (os.POSIX_SPAWN_DUP2, null, 1),
-                (os.POSIX_SPAWN_DUP2, null, 2),
-            ],
-            setsid=True,
-            setsigmask=(),
-        )
-        os.close(read)
-        os.close(null)
+        read, write = os.pipe()
+        try:
+            self._pid = os.posix_spawn(
+                sys.executable,
+                [sys.executable, *self._words],
+                os.environ,
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, read, 0),
+                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, 1, 2),
+                ],
+                setsid=True,
+                setsigmask=(),
+            )
+        except OSError:
+            os.close(write)
+            raise
+        finally:
+            os.close(read)
+        self._pipe = write
+        self._told.clear()
 
-    def watch(self, worker_id: str, pid: int) -> None:
-        """There is a worker, a child of this process."""
+    def _tell(self, worker_id: str, pid: int) -> None:
         ticks = host.start_ticks(pid)
         if ticks is not None:
-            with suppress(BrokenPipeError):  # it was killed; see `keep`
+            with suppress(BrokenPipeError):  # it was killed: the next will be told
                 os.write(self._pipe, f"{worker_id} {pid} {ticks}\n".encode())
-
-    def keep(self, workers: Iterable[tuple[str, int]]) -> None:
-        """Have another if it was killed."""
-        if os.waitpid(self._pid, os.WNOHANG)[0]:
-            os.close(self._pipe)
-            self._start()
-            for worker_id, pid in workers:
-                self.watch(worker_id, pid)
+        self._told.add(worker_id)
 
     def close(self) -> None:
         """Its workers are gone, and what they ran has ended."""
-        os.kill(self._pid, signal.SIGKILL)
-        os.waitpid(self._pid, 0)
-        os.close(self._pipe)
+        if self._lives():
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            os.close(self._pipe)
+            self._pid = 0
 
 
 class _Keeper:
@@ -85,18 +105,36 @@ class _Keeper:
         self._store_uid = store_uid
         self._workers: dict[str, tuple[Watch, int, int]] = {}
         """By id: its slot file, pid and start."""
+        self._new: list[str] = []
 
     def __bool__(self) -> bool:
-        return bool(self._workers)
+        return bool(self._workers or self._new)
 
     def add(self, line: str) -> None:
-        worker_id, pid, ticks = line.split()
-        with suppress(FileNotFoundError):  # it has left already
-            watch = Watch(self._slot_dir, worker_id)
-            self._workers[worker_id] = watch, int(pid), int(ticks)
+        self._new.append(line)
 
     def look(self) -> float:
-        """Keep the fences that have fallen; seconds until the next may."""
+        """Keep the fences that have fallen; seconds until the next may. Where the machine is
+        short of something, until that is tried again."""
+        try:
+            pause = self._keep_fences()
+            return 0.0 if self._see_new() else pause
+        except OSError as error:
+            if not host.is_shortage(error):
+                raise
+            return _LOOK_AGAIN
+
+    def _see_new(self) -> bool:
+        seen = bool(self._new)
+        while self._new:
+            worker_id, pid, ticks = self._new[0].split()
+            with suppress(FileNotFoundError):  # it has left already
+                watch = Watch(self._slot_dir, worker_id)
+                self._workers[worker_id] = watch, int(pid), int(ticks)
+            del self._new[0]
+        return seen
+
+    def _keep_fences(self) -> float:
         pause = _LONGEST
         for worker_id, (watch, pid, ticks) in list(self._workers.items()):
             path = os.path.join(self._slot_dir, worker_id)

@@ -16,13 +16,13 @@ import signal
 import sys
 import time
 from binascii import hexlify
-from contextlib import suppress
 from selectors import EVENT_READ, DefaultSelector
 
+from queuectl import host
 from queuectl.errors import STORE_FAILED
 from queuectl.records import Record
 from queuectl.store import lasting_url, open_store
-from queuectl.worker import OUTDATED, START_ANOTHER, roster
+from queuectl.worker import OUTDATED, START_ANOTHER, roster, shortage
 from queuectl.worker.guard import Guard
 from queuectl.worker.heart import boot_ns
 from queuectl.worker.report import Report
@@ -144,6 +144,7 @@ class Supervisor:
                 # itself was stopped count for nothing.
                 look_at = now + look_every
                 self._watch_loops(patience)
+            self._keep_guard()
             self._keep_fences()
         for worker_id in self._fences:  # nobody is left here to wait for theirs
             end_runs(self._slot_path(worker_id), self._store_uid, self._config.kill_grace)
@@ -153,6 +154,18 @@ class Supervisor:
             self._clean_up()
 
     def _start(self, child: _Child) -> None:
+        """Start its process, or try again later: others that run are not to end for it."""
+        try:
+            self._spawn(child)
+        except OSError as error:
+            if not host.is_shortage(error):
+                raise
+            child.failures += 1
+            child.start_at = time.monotonic() + _back_off(child.failures)
+            self._report.line(f"no worker can be started now: {error.strerror}; trying again")
+
+    def _spawn(self, child: _Child) -> None:
+        """Raises OSError; then nothing is left open."""
         plan = self._plan
         child.worker_id = hexlify(os.urandom(4)).decode()
         settings = {
@@ -165,21 +178,24 @@ class Supervisor:
             "store_uid": self._store_uid,
             "turn_every": self._config.lease_seconds / 6,
         }
-        read, write = os.pipe()
-        os.set_inheritable(write, True)
         # -P: a module of the user's own directory must not stand in for one of ours.
         words = [sys.executable, "-P", "-m", "queuectl.worker.main", json.dumps(settings)]
-        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        child.pid = os.posix_spawn(
-            sys.executable,
-            [*words, str(self._lifeline), str(write)],
-            os.environ | {"QUEUECTL_DB": self._lasting_url},
-            file_actions=((os.POSIX_SPAWN_DUP2, null, 0),),
-            setpgroup=0,
-            setsigmask=(),
-        )
-        os.close(null)
-        os.close(write)
+        read, write = os.pipe()
+        try:
+            os.set_inheritable(write, True)
+            child.pid = os.posix_spawn(
+                sys.executable,
+                [*words, str(self._lifeline), str(write)],
+                os.environ | {"QUEUECTL_DB": self._lasting_url},
+                file_actions=((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),),
+                setpgroup=0,
+                setsigmask=(),
+            )
+        except OSError:
+            os.close(read)
+            raise
+        finally:
+            os.close(write)
         child.ready_fd, child.ready = read, False
         child.started = time.monotonic()
         child.turns, child.stale = -1, 0
@@ -195,14 +211,22 @@ class Supervisor:
         if not child.ready:
             return
         child.refused = False
-        with suppress(FileNotFoundError):  # it has left already
-            child.watch = Watch(self._slot_dir, child.worker_id)
-            if self._guard is not None:
-                self._guard.watch(child.worker_id, child.pid)
+        self._open_watch(child)
         self._ready_pids[child.number] = child.pid
         if not self._announced and len(self._ready_pids) == len(self._children):
             self._announced = True
             self._on_ready([self._ready_pids[c.number] for c in self._children])
+
+    def _open_watch(self, child: _Child) -> None:
+        """Where the machine is short of something, `_watch_loops` tries again."""
+        try:
+            child.watch = Watch(self._slot_dir, child.worker_id)
+        except FileNotFoundError:  # it has left already
+            return
+        except OSError as error:
+            if not host.is_shortage(error):
+                raise
+            child.stale = 0  # whether it stands still can't be seen
 
     def _signalled(self, numbers: bytes) -> None:
         for number in numbers:
@@ -230,10 +254,6 @@ class Supervisor:
             pid, status = os.waitpid(child.pid, os.WNOHANG)
             if pid:
                 self._ended(child, status)
-        if self._guard is not None:
-            self._guard.keep(
-                (child.worker_id, child.pid) for child in self._children if child.ready
-            )
 
     def _ended(self, child: _Child, status: int) -> None:
         self._heard_ready(child)
@@ -266,7 +286,7 @@ class Supervisor:
         lived = time.monotonic() - child.started
         if lived >= _LIVED_WELL:
             child.failures = 1
-        pause = 0.0 if child.failures == 1 else min(0.5 * 2**child.failures, _BACK_OFF_MOST)
+        pause = 0.0 if child.failures == 1 else _back_off(child.failures)
         child.start_at = time.monotonic() + pause
         how = f"signal {-code}" if code < 0 else f"exit {code}"
         self._report.line(f"worker {child.worker_id} died ({how}); starting another")
@@ -285,13 +305,24 @@ class Supervisor:
             if child.stale >= patience or late:
                 self._report.line(f"worker {child.worker_id} is stuck; killing it")
                 _signal(child.pid, signal.SIGKILL)
+            elif child.ready and child.watch is None:
+                self._open_watch(child)
+
+    def _keep_guard(self) -> None:
+        if self._guard is not None:
+            self._guard.keep({c.worker_id: c.pid for c in self._children if c.pid and c.ready})
 
     def _keep_fences(self) -> None:
         """End what dead workers ran, unless somebody has taken it back before."""
         for worker_id, fence in list(self._fences.items()):
             path = self._slot_path(worker_id)
             if boot_ns() >= fence:
-                end_runs(path, self._store_uid)
+                try:
+                    end_runs(path, self._store_uid)
+                except OSError as error:
+                    if not host.is_shortage(error):
+                        raise
+                    continue
                 del self._fences[worker_id]
             elif not os.path.exists(path):
                 del self._fences[worker_id]
@@ -301,7 +332,7 @@ class Supervisor:
 
     def _clean_up(self) -> None:
         """No worker of ours is left to rescue one that died."""
-        with open_store(self._lasting_url) as store:
+        with shortage.as_store_error(), open_store(self._lasting_url) as store:
             rescue_all(store, self._config.kill_grace)
 
 
@@ -314,6 +345,11 @@ def start(
     """
     plan = Plan(store_url, count, concurrency, queues, drain)
     return Supervisor(plan, lambda _pids: None).run()
+
+
+def _back_off(failures: int) -> float:
+    """Seconds until the next try."""
+    return min(0.5 * 2.0 ** min(failures, 16), _BACK_OFF_MOST)
 
 
 def _signal(pid: int, number: int) -> None:
