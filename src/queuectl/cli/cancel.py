@@ -55,7 +55,8 @@ def _dead(store: Store, change: Change) -> Change:
     except JobNotFound:
         return change.replace(result="done")
     if job.state in (PENDING, FAILED):
-        return store.cancel([change.id], now_ms())[0].replace(state=change.state)
+        (again,) = _cancel(store, [change.id])  # it may have been claimed anew meanwhile
+        return again.replace(state=change.state)
     if job.state == CANCELLED:
         return change.replace(result="done")
     return change.replace(state=job.state, result="refused")
