@@ -281,6 +281,7 @@ def test_a_worker_that_is_too_old_before_it_began_leaves_its_place_to_others(
     process = subprocess.run(
         [sys.executable, "-c", _WORKER, json.dumps(settings), str(lifeline), str(ready_end),
          *newer.words(store.url, 2)],
+        env=os.environ | {"QUEUECTL_DB": store.url},
         pass_fds=[lifeline, ready_end],
         capture_output=True,
         text=True,
