@@ -70,7 +70,8 @@ class Intake(ABC):
     """What to pass to `--db` to come here again, without a password."""
 
     uid: str
-    """A random name of this store, made with it; marks the processes of its runs."""
+    """A random name of this store, made with it; marks the processes of its runs. A copy has
+    the same until `settle_in`."""
 
     @abstractmethod
     def close(self) -> None:
@@ -129,6 +130,13 @@ class Store(Intake):
         """Set one key to a text that `config.parse_value` takes, or (None) unset it."""
 
     # -- the engine ------------------------------------------------------------------
+
+    @abstractmethod
+    def settle_in(self) -> None:
+        """To be called before workers are started: give a store that lies elsewhere than it
+        was made, a copy, a `uid` (and with it a `slot_dir`, where that goes by it) of its
+        own. What it runs would else be taken for what the original runs. No effect while a
+        worker lives here."""
 
     @abstractmethod
     def register(self, worker: Worker) -> None:

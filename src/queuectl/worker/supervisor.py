@@ -94,6 +94,7 @@ class Supervisor:
         self._report = Report()
         self._lasting_url = lasting_url(plan.store_url)
         with open_store(self._lasting_url) as store:
+            store.settle_in()
             self._config: Config = store.config()
             self._store_url = store.url
             self._store_uid = store.uid

@@ -9,6 +9,7 @@ from queuectl.config import Config, build
 from queuectl.errors import StoreError
 from queuectl.store.postgres.database import Database, sql
 from queuectl.store.postgres.engine import Engine
+from queuectl.store.postgres.failures import again_after_conflicts
 from queuectl.store.postgres.inquiry import Inquiry
 from queuectl.store.postgres.intake import Intake
 from queuectl.store.postgres.notify import Listener, Ringer
@@ -23,11 +24,24 @@ class PostgresStore(Intake, Engine, Verbs, Inquiry):
     def __init__(self, url: str, home: str, wait_seconds: float = 30.0) -> None:
         self._db = Database(url, wait_seconds)
         self.url = self._db.url
-        self.uid = self._db.uid
-        self.slot_dir = os.path.join(home, "workers", self.uid)
+        self._workers_dir = os.path.join(home, "workers")
+        self._named(self._db.uid)
         self.log_dir = os.path.join(home, "logs")
         self._captures = {}
         self._ringer: Ringer | None = None
+
+    def _named(self, uid: str) -> None:
+        self.uid = uid
+        self.slot_dir = os.path.join(self._workers_dir, uid)
+
+    @again_after_conflicts
+    def settle_in(self) -> None:
+        with self._db.read():
+            is_copy = self._db.is_copy()
+        if is_copy:
+            with self._db.write():
+                self._db.rename()
+        self._named(self._db.uid)
 
     def close(self) -> None:
         if self._ringer is not None:

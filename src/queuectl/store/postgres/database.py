@@ -222,7 +222,23 @@ class Database:
                     ("min_compatible", str(self._min_compatible)),
                 ):
                     connection.execute(sql("set_meta"), (name, value))
+                if "place" not in meta:
+                    connection.execute(sql("set_place"))
         return self._meta(connection)
+
+    def is_copy(self) -> bool:
+        """Whether this is another database than that for which its uid, read anew, was made."""
+        meta = dict(self.execute(sql("meta")).fetchall())
+        self.uid = meta["uid"]
+        return bool(meta["place"] != meta["database"])
+
+    def rename(self) -> None:
+        """Take a new uid for this database, unless somebody was faster."""
+        self.execute(_MIGRATION_LOCK)
+        if self.is_copy():
+            self.uid = secrets.token_hex(6)
+            self.execute(sql("set_meta"), ("uid", self.uid))
+            self.execute(sql("set_place"))
 
     def _ready(self) -> Connection:
         connection = self._connection

@@ -120,8 +120,8 @@ class Database:
             for number in range(there + 1, self.version + 1):
                 db.execute(_migration(self._migrations, number))
             db.execute(
-                "INSERT OR IGNORE INTO meta VALUES ('uid', ?)",
-                (os.urandom(6).hex(),),
+                "INSERT OR IGNORE INTO meta VALUES ('uid', ?), ('place', ?)",
+                (os.urandom(6).hex(), self._place()),
             )
             if there < self.version:  # not if somebody was faster, and may be newer
                 db.execute(
@@ -133,6 +133,24 @@ class Database:
             db.execute("ROLLBACK")
             raise
         return self._meta()
+
+    def _place(self) -> str:
+        """Tells this file from its copies."""
+        found = os.stat(self.path)
+        return f"{found.st_dev}:{found.st_ino}"
+
+    def is_copy(self) -> bool:
+        """Whether the file lies elsewhere than where its uid, read anew, was made."""
+        meta = self._read_meta()
+        self.uid = meta["uid"]
+        return bool(meta["place"] != self._place())
+
+    def rename(self) -> None:
+        """Take a new uid for this place."""
+        self.uid = os.urandom(6).hex()
+        self.execute(
+            "REPLACE INTO meta VALUES ('uid', ?), ('place', ?)", (self.uid, self._place())
+        )
 
     def start_waiting(self) -> None:
         """Set the deadline for the locks of the operation that begins now."""

@@ -39,6 +39,15 @@ _PROMOTED_A_TURN = 500
 class Engine(Ends, Store):
     """The operations of a worker's life, in its order."""
 
+    def settle_in(self) -> None:
+        with self._db.read():
+            is_copy = self._db.is_copy()
+        if is_copy:
+            with self._db.write():
+                if self._db.is_copy() and not any(w.alive for w in self._workers()):
+                    self._db.rename()
+        self.uid = self._db.uid
+
     def register(self, worker: Worker) -> None:
         with self._db.write():
             for other in self._workers():
