@@ -14,8 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-_RETRY = Rule("retry", "will run again", (DEAD,), strict=True)
-_PURGE = Rule("purge", "purged", (DEAD,), strict=True)
+_WHICH = "ids, or --all, --queue, --tag, --since"
+_RETRY = Rule("retry", "will run again", (DEAD,), strict=True, choices=_WHICH)
+_PURGE = Rule("purge", "purged", (DEAD,), strict=True, choices=_WHICH)
 
 
 def configure_list(parser: argparse.ArgumentParser) -> None:
