@@ -214,6 +214,21 @@ def test_a_running_job_is_not_deleted(store: Store, worker: LivingWorker) -> Non
     worker.finish(claim)
 
 
+def test_of_those_in_some_states_what_was_revived_meanwhile_is_not_deleted(
+    store: Store, worker: LivingWorker
+) -> None:
+    add(store, "died", "revived", max_retries=1)
+    worker.run_one(FAILED)
+    worker.run_one(FAILED)
+    store.retry(["revived"], T0)
+    changes = store.delete(["died", "revived"], T0, only=(DEAD,))
+    assert [(c.id, c.state, c.result) for c in changes] == [
+        ("died", DEAD, "done"),
+        ("revived", PENDING, "refused"),
+    ]
+    assert states(store) == {"revived": PENDING}
+
+
 def test_jobs_that_wait_for_one_that_runs_and_is_not_deleted_go_on_waiting(
     store: Store, worker: LivingWorker
 ) -> None:

@@ -95,7 +95,7 @@ def run_purge(args: argparse.Namespace) -> int:
     now = now_ms()
     _chosen(args)
     with store_of(args) as store:
-        return act(args, store, _PURGE, lambda ids: store.delete(ids, now), now)
+        return act(args, store, _PURGE, lambda ids: store.delete(ids, now, (DEAD,)), now)
 
 
 def _chosen(args: argparse.Namespace) -> None:

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if args.older_than is not None:
         return _older(args, now)
     with store_of(args) as store:
-        return act(args, store, _RULE, lambda ids: store.delete(ids, now), now)
+        return act(args, store, _RULE, lambda ids: store.delete(ids, now, ENDED), now)
 
 
 def _older(args: argparse.Namespace, now: int) -> int:
@@ -74,7 +74,7 @@ def _older(args: argparse.Namespace, now: int) -> int:
 
 def _remove(store: Store, which: Filter, now: int) -> int:
     ids = [job.id for job in store.list_jobs(which)]
-    changes = in_parts(lambda part: store.delete(part, now), ids)
+    changes = in_parts(lambda part: store.delete(part, now, which.states), ids)
     return len([change for change in changes if change.result == "done"])
 
 

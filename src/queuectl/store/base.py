@@ -42,6 +42,10 @@ else:
         return method
 
 
+PROMOTED_A_TURN = 500
+"""How many jobs whose time has come a turn makes ready at most."""
+
+
 class Listener(Protocol):
     """Hears when somebody calls `Store.announce`; not tied to the store's thread."""
 
@@ -259,8 +263,11 @@ class Store(Intake):
         given twice counts once. Raises JobNotFound, before any change."""
 
     @abstractmethod
-    def delete(self, job_ids: Sequence[str], now: int) -> list[Change]:
-        """Remove jobs with their history and output; processing ones are "refused". Jobs
+    def delete(
+        self, job_ids: Sequence[str], now: int, only: Sequence[str] = ()
+    ) -> list[Change]:
+        """Remove jobs with their history and output; processing ones are "refused", and those
+        in another state than `only` says, if it says any. Jobs
         that wait for a removed one that had not completed are cancelled. An id given twice
         counts once. Raises JobNotFound, before any change."""
 

@@ -99,18 +99,24 @@ class Verbs(Shared):
         return {seq: read_list(text) for seq, text in rows}
 
     @again_after_conflicts
-    def delete(self, job_ids: Sequence[str], now: int) -> list[Change]:
+    def delete(
+        self, job_ids: Sequence[str], now: int, only: Sequence[str] = ()
+    ) -> list[Change]:
         with self._db.write():
             found = self._all_known(job_ids)
             results: dict[int, tuple[str, str]] = {}
             for seqs in self._together(found.values()):
                 states = self._lock(seqs)
-                gone = [seq for seq, state in states.items() if state != PROCESSING]
+                gone = {
+                    seq
+                    for seq, state in states.items()
+                    if state != PROCESSING and (not only or state in only)
+                }
                 if gone:
                     self._settle_waiting(gone, now, "deleted")
-                    self._db.execute(sql("delete_jobs"), (gone,))
+                    self._db.execute(sql("delete_jobs"), (list(gone),))
                 for seq, state in states.items():
-                    results[seq] = (state, "refused" if state == PROCESSING else "done")
+                    results[seq] = (state, "done" if seq in gone else "refused")
         return _changes(found, results)
 
     @again_after_conflicts

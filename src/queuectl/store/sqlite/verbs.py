@@ -83,12 +83,14 @@ class Verbs(Shared, Store):
                 needs.append(seq)
         return needs
 
-    def delete(self, job_ids: Sequence[str], now: int) -> list[Change]:
+    def delete(
+        self, job_ids: Sequence[str], now: int, only: Sequence[str] = ()
+    ) -> list[Change]:
         with self._writing() as counts:
             changes = []
             for job_id, seq in self._all_known(job_ids):
                 state, queue, _cancel = self._db.execute(sql("job_state"), (seq,)).fetchone()
-                if state == PROCESSING:
+                if state == PROCESSING or (only and state not in only):
                     changes.append(Change(job_id, state, "refused"))
                     continue
                 self._cancel_waiting(seq, "deleted", counts, now)
