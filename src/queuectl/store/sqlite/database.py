@@ -143,7 +143,7 @@ class Database:
         """Whether the file lies elsewhere than where its uid, read anew, was made."""
         meta = self._read_meta()
         self.uid = meta["uid"]
-        return bool(meta["place"] != self._place())
+        return bool(meta.get("place") != self._place())
 
     def rename(self) -> None:
         """Take a new uid for this place."""
