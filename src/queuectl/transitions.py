@@ -16,7 +16,16 @@ from queuectl.model import (
 )
 from queuectl.retry import RetryPolicy
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _ALWAYS_CHARGED = frozenset((FAILED, TIMEOUT, LOST))
+
+
+def events_of(kind: str) -> Sequence[str]:
+    """What a run of this outcome counts as. (What its job becomes may count besides.)"""
+    return (FAILED, kind) if kind in (TIMEOUT, LOST) else (kind,)
 
 
 def settle(attempts: int, policy: RetryPolicy, outcome: Outcome, luck: float = 0.0) -> Verdict:

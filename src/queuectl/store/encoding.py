@@ -1,15 +1,21 @@
-"""How the parts of a job that are more than a number or a word stand in text columns."""
+"""How values stand in rows: what is more than a number or a word in text columns, and what
+the columns that both databases answer with make up."""
 
 from __future__ import annotations
 
 import json
 
+from queuectl.model import STATES, Event, Job, Metrics, QueueInfo, Stats
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from queuectl.model import Command
+
+MEASURED_RUNS = 1000
+"""Of how many runs `Metrics` has the durations."""
 
 compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -51,3 +57,53 @@ def store_list(values: Iterable[Any]) -> str | None:
 def read_list(text: str | None) -> tuple[str, ...]:
     """The reverse of `store_list`."""
     return tuple(json.loads(text)) if text else ()
+
+
+def read_job(row: Sequence[Any]) -> Job:
+    """A row of `get_job` and the lists."""
+    job_id, command, is_argv, *before, after, cwd, env, tags = row[:16]
+    return Job.make(
+        (
+            job_id,
+            read_command(command, is_argv),
+            *before,
+            read_list(after),
+            cwd,
+            read_map(env),
+            read_list(tags),
+            *row[16:],
+        )
+    )
+
+
+def read_stats(rows: Iterable[Sequence[Any]], due: Mapping[str, int | None]) -> Stats:
+    """Rows of `queue_counts`, and what `oldest_due` says of each queue."""
+    queues: dict[str, QueueInfo] = {}
+    counts: dict[str, dict[str, int]] = {}
+    for name, paused, limit, state, n in rows:
+        if name not in queues:
+            counts[name] = dict.fromkeys(STATES, 0)
+            queues[name] = QueueInfo(name, bool(paused), limit, counts[name], due.get(name))
+        if state is not None:
+            counts[name][state] = n
+    return Stats(
+        {state: sum([queue[state] for queue in counts.values()]) for state in STATES},
+        list(queues.values()),
+        min([at for at in due.values() if at is not None], default=None),
+    )
+
+
+def read_metrics(
+    totals: Iterable[tuple[str, int]], runs: Sequence[tuple[Any, ...]], recent: int
+) -> Metrics:
+    """Rows of `totals`, and of `recent_runs`, of which there are MEASURED_RUNS or more."""
+    events = dict.fromkeys(("enqueued", "started", "completed", "failed", "dlq"), 0)
+    events.update(totals)
+    measured = runs[:MEASURED_RUNS]
+    ends = [run[0] for run in measured]
+    return Metrics(
+        events,
+        [run[3] for run in measured if run[3] is not None],
+        (min(ends), max(ends)) if ends else None,
+        [Event.make(run) for run in runs[:recent]],
+    )

@@ -7,9 +7,7 @@ import random
 from queuectl.errors import Refused, WorkerGone
 from queuectl.model import (
     CANCELLED,
-    FAILED,
     LOST,
-    TIMEOUT,
     Claim,
     Finish,
     Outcome,
@@ -18,12 +16,13 @@ from queuectl.model import (
     Worker,
 )
 from queuectl.retry import RetryPolicy
+from queuectl.store.base import PROMOTED_A_TURN
 from queuectl.store.encoding import compact, read_command, read_map
 from queuectl.store.postgres.database import sql
 from queuectl.store.postgres.failures import OtherSessionError, again_after_conflicts
 from queuectl.store.postgres.proof import folder_mark, is_dead_here
 from queuectl.store.postgres.shared import Shared, storable
-from queuectl.transitions import settle
+from queuectl.transitions import events_of, settle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
     import psycopg
 
     from queuectl.model import OutputPart
-
-_PROMOTED_A_TURN = 500
-_FAILURES = (FAILED, TIMEOUT, LOST)
 
 
 class _Look:
@@ -143,7 +139,7 @@ class Engine(Shared):
                 self._db.execute(sql("enter_turn"), (worker_id, self._db.session, known))
                 self._keep(worker_id, finishes, output)
                 refused = self._finish(worker_id, finishes, now)
-                self._db.execute(sql("promote"), (now, _PROMOTED_A_TURN))
+                self._db.execute(sql("promote"), (now, PROMOTED_A_TURN))
                 claims = self._claim(worker_id, want, candidates, now)
                 look = self._db.execute(sql("look"), (worker_id,))
         except OtherSessionError:
@@ -339,14 +335,8 @@ def _end_of(finish: Finish) -> dict[str, Any]:
         "started_at": outcome.started_at,
         "finished_at": outcome.finished_at,
         "duration": outcome.duration,
-        "events": _events(outcome.kind),
+        "events": events_of(outcome.kind),
     }
-
-
-def _events(kind: str) -> list[str]:
-    if kind in _FAILURES:
-        return [FAILED] if kind == FAILED else [FAILED, kind]
-    return [kind]
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from queuectl.model import CANCELLED, COMPLETED, DEAD, FAILED, LOST, PROCESSING, TIMEOUT, Finish
+from queuectl.model import CANCELLED, COMPLETED, DEAD, PROCESSING, Finish
 from queuectl.store.sqlite.database import sql
 from queuectl.store.sqlite.shared import Shared
+from queuectl.transitions import events_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
     from queuectl.model import OutputPart
     from queuectl.store.sqlite.shared import _Counted
-
-_FAILURES = (FAILED, TIMEOUT, LOST)
 
 
 class Ends(Shared):
@@ -62,14 +61,8 @@ class Ends(Shared):
             self._cancel_waiting(seq, state, counts, now)
 
     def _count_outcome(self, kind: str, state: str, counts: _Counted) -> None:
-        if kind == COMPLETED:
-            counts.happened("completed")
-        elif kind in _FAILURES:
-            counts.happened("failed")
-        else:
-            counts.happened(kind)
-        if kind in (TIMEOUT, LOST):
-            counts.happened(kind)
+        for event in events_of(kind):
+            counts.happened(event)
         if state == DEAD:
             counts.happened("dlq")
 

@@ -18,7 +18,7 @@ from queuectl.model import (
     Worker,
 )
 from queuectl.retry import RetryPolicy
-from queuectl.store.base import Store
+from queuectl.store.base import PROMOTED_A_TURN, Store
 from queuectl.store.encoding import compact, read_command, read_list, read_map
 from queuectl.store.slotlock import is_locked
 from queuectl.store.sqlite.database import sql
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from queuectl.model import OutputPart, Want
     from queuectl.store.sqlite.shared import _Counted
-
-_PROMOTED_A_TURN = 500
 
 
 class Engine(Ends, Store):
@@ -168,7 +166,7 @@ class Engine(Ends, Store):
     def _promote(self, now: int) -> None:
         next_due = self._db.execute(sql("next_due")).get
         if next_due is not None and next_due <= now:
-            self._db.execute(sql("promote"), (now, _PROMOTED_A_TURN))
+            self._db.execute(sql("promote"), (now, PROMOTED_A_TURN))
 
     def _claim(
         self,

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from queuectl.errors import JobNotFound
-from queuectl.model import (
-    LAST_DIED,
-    LONGEST_RUNNING,
-    STATES,
-    Attempt,
-    Chunk,
-    Event,
-    Job,
-    Metrics,
-    QueueInfo,
-    Stats,
-)
+from queuectl.model import LAST_DIED, LONGEST_RUNNING, STATES, Attempt, Chunk
 from queuectl.store.base import Store
-from queuectl.store.encoding import read_command, read_list, read_map
+from queuectl.store.encoding import MEASURED_RUNS, read_job, read_metrics, read_stats
 from queuectl.store.sqlite.database import sql
 from queuectl.store.sqlite.shared import Shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from queuectl.model import Filter, Job, Metrics, Stats
 
-    from queuectl.model import Filter
-
-_MEASURED_RUNS = 1000
 _ORDERED = {LONGEST_RUNNING: "list_running", LAST_DIED: "list_dead"}
 
 
@@ -35,7 +21,7 @@ class Inquiry(Shared, Store):
 
     def get(self, job_id: str) -> Job:
         with self._db.read():
-            return _job(self._db.execute(sql("get_job"), (self._known(job_id),)).fetchone())
+            return read_job(self._db.execute(sql("get_job"), (self._known(job_id),)).fetchone())
 
     def _known(self, job_id: str) -> int:
         seq = self._seq_of(job_id)
@@ -62,7 +48,7 @@ class Inquiry(Shared, Store):
                 rows = self._db.execute(sql("list_states"), (*bounds, *chosen))
             else:
                 rows = self._db.execute(sql("list_all"), bounds)
-            return [_job(row) for row in rows]
+            return [read_job(row) for row in rows]
 
     def history(self, job_id: str) -> list[Attempt]:
         with self._db.read():
@@ -78,45 +64,11 @@ class Inquiry(Shared, Store):
     def stats(self) -> Stats:
         with self._db.read():
             due = dict(self._db.execute(sql("oldest_due")))
-            queues: dict[str, QueueInfo] = {}
-            for name, paused, limit, state, n in self._db.execute(sql("queue_counts")):
-                if name not in queues:
-                    queues[name] = QueueInfo(
-                        name, bool(paused), limit, dict.fromkeys(STATES, 0), due[name]
-                    )
-                if state is not None:
-                    queues[name].counts[state] = n  # type: ignore[index]
-            counts = {s: sum(queue.counts[s] for queue in queues.values()) for s in STATES}
-            oldest = min((at for at in due.values() if at is not None), default=None)
-            return Stats(counts, list(queues.values()), oldest)
+            return read_stats(self._db.execute(sql("queue_counts")), due)
 
     def metrics(self, recent: int) -> Metrics:
         with self._db.read():
-            events = dict.fromkeys(("enqueued", "started", "completed", "failed", "dlq"), 0)
-            events.update(self._db.execute(sql("totals")))
-            most = max(recent, _MEASURED_RUNS)
+            totals = self._db.execute(sql("totals")).fetchall()
+            most = max(recent, MEASURED_RUNS)
             runs = self._db.execute(sql("recent_runs"), (most,)).fetchall()
-        measured = runs[:_MEASURED_RUNS]
-        ends = [run[0] for run in measured]
-        return Metrics(
-            events,
-            [run[3] for run in measured if run[3] is not None],
-            (min(ends), max(ends)) if ends else None,
-            [Event.make(run) for run in runs[:recent]],
-        )
-
-
-def _job(row: tuple[Any, ...]) -> Job:
-    job_id, command, is_argv, *before, after, cwd, env, tags = row[:16]
-    return Job.make(
-        (
-            job_id,
-            read_command(command, is_argv),
-            *before,
-            read_list(after),
-            cwd,
-            read_map(env),
-            read_list(tags),
-            *row[16:],
-        )
-    )
+        return read_metrics(totals, runs, recent)
