@@ -198,3 +198,78 @@ def test_logs_of_workers_long_gone_are_removed_when_others_start(
     detached(there)
     parent = there.worker().supervisor_pid
     assert {path.name for path in logs.iterdir()} == {*kept, f"worker-{parent}.log"}
+
+
+# -- workers that never get ready --------------------------------------------------------
+
+DOOMED = """
+import os, signal, sys
+if any(f'"first_slot": {{n}},' in word for word in sys.orig_argv for n in {doomed}):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+"""As where the kernel ends them for the memory they take."""
+
+
+def _doom(folder: Path, monkeypatch: pytest.MonkeyPatch, *doomed: int) -> None:
+    """Have these workers, by the number of their first slot, killed at each start."""
+    (folder / "sitecustomize.py").write_text(DOOMED.format(doomed=doomed))
+    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+    monkeypatch.setenv("PYTHONPATH", path)
+
+
+def test_a_start_tells_of_those_that_are_ready_when_others_never_get_so(
+    there: Shop,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _doom(tmp_path, monkeypatch, 1)
+    pids = detached(there, count=2)
+    assert pids == [worker.pid for worker in there.workers()]
+    wait_until(lambda: log_of(home).read_text().count("died (signal 9)") >= 3)
+    said = capsys.readouterr().err
+    assert said.startswith("queuectl: 1 of 2 workers could not be started yet")
+    assert str(log_of(home).parent) in said
+
+
+def test_a_start_of_which_no_worker_gets_ready_is_an_error_of_the_starter(
+    there: Shop, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _doom(tmp_path, monkeypatch, 0, 1)
+    with pytest.raises(QueuectlError, match="could not be started"):
+        detached(there, count=2)
+    wait_until(lambda: not workers_of(there.uid))
+    log = log_of(home).read_text()
+    assert log.count("died (signal 9)") >= 6
+    assert "no worker gets ready" in log
+
+
+def test_what_goes_wrong_after_the_start_is_said_in_the_log(home: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from queuectl.errors import StoreError\n"
+        "from queuectl.worker import detach\n"
+        "class Supervisor:\n"
+        "    def __init__(self, plan, on_ready):\n"
+        "        self.on_ready = on_ready\n"
+        "    def run(self):\n"
+        "        self.on_ready([1, 2])\n"
+        "        raise StoreError('the store has gone')\n"
+        "detach.Supervisor = Supervisor\n"
+        "sys.exit(detach.main(sys.argv))\n"
+    )
+    read, write = os.pipe()
+    plan = "[2, 1, [], false]"
+    done = subprocess.run(
+        [sys.executable, "-c", code, plan, str(tmp_path), str(write)],
+        check=False,
+        pass_fds=[write],
+        timeout=20,
+    )
+    os.close(write)
+    with os.fdopen(read) as answer:
+        assert answer.read() == '{"pids": [1, 2]}'
+    assert done.returncode == 5
+    (log,) = tmp_path.glob("worker-*.log")
+    assert log.read_text() == "queuectl: the store has gone\n"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from queuectl.errors import STORE_FAILED
 from queuectl.model import COMPLETED
 from queuectl.worker import supervisor as module
 from queuectl.worker.guard import Guard
@@ -74,6 +75,16 @@ def test_a_start_waits_until_there_may_be_processes(shop: Shop, tmp_path: Path) 
     supervisor = shop.start(env=_site(tmp_path, FEW_PROCESSES.format(times=2)))
     assert supervisor.log.count("trying again") == 2
     assert shop.run("true").state == COMPLETED
+
+
+def test_a_start_that_never_may_have_processes_ends_with_words(
+    shop: Shop, tmp_path: Path
+) -> None:
+    few = _site(tmp_path, FEW_PROCESSES.format(times=1_000_000))
+    supervisor = shop.start(count=2, ready=False, env=few)
+    assert supervisor.wait() == STORE_FAILED
+    assert "Resource temporarily unavailable" in supervisor.log
+    assert "giving up: no worker gets ready" in supervisor.log
 
 
 def _site(folder: Path, code: str) -> dict[str, str]:

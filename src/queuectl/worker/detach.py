@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 import time
+import traceback
 from contextlib import suppress
 from io import TextIOWrapper
 from logging import Formatter, LogRecord
@@ -27,7 +28,8 @@ _KEPT_FOR = 30 * 86_400.0
 def start_detached(
     store_url: str | None, *, count: int, concurrency: int, queues: tuple[str, ...], drain: bool
 ) -> list[int]:
-    """Start workers in the background; their pids, once they are ready.
+    """Start workers in the background; their pids, once they are ready. Of those that have
+    died again and again before they were, a line says so.
 
     Raises QueuectlError with what the workers said if they could not start.
     """
@@ -64,37 +66,47 @@ def start_detached(
         error = QueuectlError(told["error"], told["hint"])
         error.exit_code = told["exit_code"]
         raise error
-    return list(told["pids"])
+    pids: list[int] = told["pids"]
+    if len(pids) < count:
+        late = f"{count - len(pids)} of {count} workers could not be started yet"
+        print(f"queuectl: {late}; see {log_dir}", file=sys.stderr)
+    return pids
 
 
 def main(argv: list[str]) -> int:
     """Be the supervisor in the background: PLAN, LOG FOLDER, descriptor for the answer."""
     count, concurrency, queues, drain = json.loads(argv[1])
     plan = Plan(None, count, concurrency, tuple(queues), drain)
-    answer = int(argv[3])
-    host.keep_only(answer)
+    answer = _Answer(int(argv[3]))
+    host.keep_only(answer.descriptor)
     os.chdir("/")
     _sweep(argv[2])
     log = _Log(os.path.join(argv[2], f"worker-{os.getpid()}.log"))
-
-    def ready(pids: list[int]) -> None:
-        _answer(answer, {"pids": pids})
-
     try:
-        code = Supervisor(plan, ready).run()
+        code = Supervisor(plan, lambda pids: answer.give({"pids": pids})).run()
     except QueuectlError as error:
-        _answer(
-            answer,
-            {"error": error.message, "hint": error.hint, "exit_code": error.exit_code},
-        )
+        print(f"queuectl: {error.message}", file=sys.stderr)
+        answer.give({"error": error.message, "hint": error.hint, "exit_code": error.exit_code})
         code = error.exit_code
+    except Exception:
+        traceback.print_exc()
+        code = 70  # EX_SOFTWARE
     log.close()
     return code
 
 
-def _answer(descriptor: int, value: object) -> None:
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(value, file)
+class _Answer:
+    """What the starter waits for; given once, it waits no more."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._given = False
+
+    def give(self, value: object) -> None:
+        if not self._given:
+            self._given = True
+            with os.fdopen(self.descriptor, "w", encoding="utf-8") as file:
+                json.dump(value, file)
 
 
 def _sweep(folder: str) -> None:

@@ -40,6 +40,8 @@ _STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _LOOKS_A_LEASE = 12
 _LIVED_WELL = 10.0
 _BACK_OFF_MOST = 10.0
+_STARTS_IN_VAIN = 3
+"""After so many a worker that has never been ready keeps nobody waiting any more."""
 _FENCE_LOOK = 0.5
 _FENCE_GRACE_NS = 300_000_000
 
@@ -75,7 +77,8 @@ class _Child:
 
 
 class Supervisor:
-    """Runs the workers of one `worker start`. `on_ready(pids)` is called once, when all are."""
+    """Runs the workers of one `worker start`. `on_ready(pids)` is called once: when all are, or
+    some, and the others have failed again and again."""
 
     def __init__(self, plan: Plan, on_ready: Callable[[list[int]], None]) -> None:
         self._plan = plan
@@ -147,10 +150,12 @@ class Supervisor:
                 self._watch_loops(patience)
             self._keep_guard()
             self._keep_fences()
+            self._announce()
         for worker_id in self._fences:  # nobody is left here to wait for theirs
             end_runs(self._slot_path(worker_id), self._store_uid, self._config.kill_grace)
         if self._guard is not None:
             self._guard.close()
+        self._report.flush()
         if any(child.failures for child in self._children):
             self._clean_up()
 
@@ -214,9 +219,23 @@ class Supervisor:
         child.refused = False
         self._open_watch(child)
         self._ready_pids[child.number] = child.pid
-        if not self._announced and len(self._ready_pids) == len(self._children):
+
+    def _announce(self) -> None:
+        """Say who is ready, once nobody else can be waited for; with nobody, give up."""
+        if self._announced or any(map(self._is_awaited, self._children)):
+            return
+        if self._ready_pids:
             self._announced = True
-            self._on_ready([self._ready_pids[c.number] for c in self._children])
+            self._on_ready([pid for _number, pid in sorted(self._ready_pids.items())])
+        elif not self._stops and not self._exit_code:
+            self._report.line("giving up: no worker gets ready")
+            self._exit_code = STORE_FAILED
+            self._stop()
+
+    def _is_awaited(self, child: _Child) -> bool:
+        if child.number in self._ready_pids or child.done:
+            return False
+        return child.failures < _STARTS_IN_VAIN
 
     def _open_watch(self, child: _Child) -> None:
         """Where the machine is short of something, `_watch_loops` tries again."""
