@@ -398,4 +398,19 @@ ENGINE = [
         "",
         f"{_LEAVING} {_TROUBLE} -k 'signal or supervisor or stop'",
     ),
+    # copies
+    Mutant(
+        "a copy of a store keeps the original's name",
+        WORKER + "supervisor.py",
+        "            store.settle_in()\n",
+        "",
+        "tests/worker/test_copies.py",
+    ),
+    Mutant(
+        "a copy of a store is renamed under a living worker",
+        _LITE + "engine.py",
+        "if self._db.is_copy() and not any(w.alive for w in self._workers()):",
+        "if self._db.is_copy():",
+        "tests/store/test_copies.py",
+    ),
 ]

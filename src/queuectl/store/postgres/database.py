@@ -230,7 +230,7 @@ class Database:
         """Whether this is another database than that for which its uid, read anew, was made."""
         meta = dict(self.execute(sql("meta")).fetchall())
         self.uid = meta["uid"]
-        return bool(meta["place"] != meta["database"])
+        return bool(meta.get("place") != meta["database"])
 
     def rename(self) -> None:
         """Take a new uid for this database, unless somebody was faster."""
