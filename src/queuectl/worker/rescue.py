@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from queuectl.worker.storethread import StoreThread
 
 _LOOK_AGAIN = 0.02
-_AFTER_KILL = 2.0
+_AFTER_KILL = 5.0
 _CLEAR_LOOKS = 3
 """One look over /proc can miss what is being started, or is just at its exec."""
 
