@@ -23,7 +23,8 @@ from queuectl.worker.slots import SlotFile
 from .arena import Arena, Spec, until
 from .checker import check
 
-UID = "0123456789ab"
+UID = os.urandom(6).hex()
+"""Of this process alone: others run these tests at the same time."""
 
 
 @pytest.fixture

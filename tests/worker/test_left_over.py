@@ -24,7 +24,8 @@ from queuectl.worker.rescue import rescue_all
 from .helpers import Shop, kill, lines_of, lives, marked, wait_until
 from .witness import Witness
 
-UID = "0123456789ab"
+UID = os.urandom(6).hex()
+"""Of this process alone: others run these tests at the same time."""
 
 CHAIN = """
 import os, signal, sys, time

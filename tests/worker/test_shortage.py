@@ -25,7 +25,8 @@ from queuectl.worker.supervisor import Supervisor as SupervisorItself
 
 from .helpers import Shop, children_of, kill, lives, wait_until
 
-UID = "0123456789ab"
+UID = os.urandom(6).hex()
+"""Of this process alone: others run these tests at the same time."""
 
 FEW_PROCESSES = """
 import errno, os, sys
