@@ -121,10 +121,13 @@ def test_the_process_of_a_run_is_ended_by_its_pid_and_start(
     rescue.close(done=True)
 
 
-def test_the_grace_of_a_rescue_ends_where_others_may_run_the_jobs(folder: str) -> None:
+def test_the_grace_of_a_rescue_ends_where_others_may_run_the_jobs(
+    folder: str, request: pytest.FixtureRequest
+) -> None:
     stubborn = subprocess.Popen(
         ["sh", "-c", "trap '' TERM; while :; do sleep 0.02; done"], env={MARK: f"{UID}.7"}
     )
+    request.addfinalizer(stubborn.kill)
     assert until(lambda: stubborn.pid in Census(UID).marked(7))
     child = os.fork()
     if child == 0:
