@@ -33,6 +33,16 @@ def test_explain_names_everything_that_holds_a_job_back() -> None:
     assert codes(a_dead_job(), a_queue(), [idle]) == ["dead"]
 
 
+def test_why_a_job_was_cancelled_is_told_once() -> None:
+    def told(error: str) -> str:
+        job = a_job(state="cancelled", outcome="cancelled", error=error)
+        (reason,) = reasons(job, a_queue(), [], {}, 0, WIDE, NOW)
+        return reason.message
+
+    assert told("cancelled while it ran") == "it was cancelled while it ran"
+    assert told("waited for a, which is dead").startswith("it was cancelled: waited for a")
+
+
 def test_a_queue_is_unserved_if_jobs_are_due_and_no_living_worker_takes_them() -> None:
     gpu = a_queue("gpu", pending=1)
     elsewhere = [

@@ -101,6 +101,8 @@ def _not_waiting(
     cause = why(job, default_limit)
     if job.state == DEAD:
         return Reason("dead", f"it gave up after {count(job.attempts, 'run')}: {cause}", again)
+    if cause.startswith("cancelled "):
+        return Reason(CANCELLED, f"it was {cause}", again)
     cause = f": {cause}" if job.error else ""
     return Reason(CANCELLED, f"it was cancelled{cause}", again)
 
