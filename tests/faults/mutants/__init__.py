@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from .ending import ENDING
 from .mutant import Mutant
 from .postgres import POSTGRES
 from .sqlite import SQLITE
 from .worker import ENGINE
 
-MUTANTS: list[Mutant] = [*SQLITE, *ENGINE, *POSTGRES]
+MUTANTS: list[Mutant] = [*SQLITE, *ENGINE, *ENDING, *POSTGRES]
