@@ -15,7 +15,17 @@ from typing import Any, TypeVar
 
 from queuectl.clock import now_ms
 from queuectl.host import host_name
-from queuectl.model import ENDED, STDERR, STDOUT, Attempt, Filter, Job, NewJob, Worker
+from queuectl.model import (
+    ENDED,
+    PROCESSING,
+    STDERR,
+    STDOUT,
+    Attempt,
+    Filter,
+    Job,
+    NewJob,
+    Worker,
+)
 from queuectl.retry import RetryPolicy
 from queuectl.store import open_store
 from queuectl.worker import doorbell
@@ -247,6 +257,12 @@ class Shop:
             lambda: self.state(id) in wanted, seconds, f"for {id} to be {wanted}: {self.logs}"
         )
         return self.get(id)
+
+    def wait_for_run(self, id: str) -> None:
+        """Until the job has its process: it is processing as soon as it is claimed, and a
+        worker that is told to stop then gives it back."""
+        self.wait_for(id, PROCESSING)
+        wait_until(lambda: marked(self.uid), what=f"for {id} to run")
 
     def wait_for_all(self, seconds: float = PATIENCE) -> dict[str, str]:
         """The states of all jobs, once all have ended."""

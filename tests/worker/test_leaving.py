@@ -17,7 +17,7 @@ from .helpers import NEVER, Shop, lines_of, lives, wait_until, workers_of
 def test_a_signal_lets_what_runs_finish_and_takes_nothing_new(shop: Shop, number: int) -> None:
     supervisor = shop.start()
     shop.add("sleep 0.4; echo finished", "runs")
-    shop.wait_for("runs", PROCESSING)
+    shop.wait_for_run("runs")
     supervisor.send(number)
     wait_until(lambda: "stopping" in supervisor.log)
     shop.add("true", "new")
@@ -30,7 +30,7 @@ def test_a_signal_lets_what_runs_finish_and_takes_nothing_new(shop: Shop, number
 def test_a_second_signal_means_now(shop: Shop, number: int) -> None:
     supervisor = shop.start()
     shop.add("sleep 30", "runs")
-    shop.wait_for("runs", PROCESSING)
+    shop.wait_for_run("runs")
     supervisor.send(number)
     wait_until(lambda: "stopping" in supervisor.log)
     supervisor.send(number)
@@ -65,7 +65,7 @@ def test_a_worker_is_stopped_through_the_store(shop: Shop) -> None:
     shop.configure(worker_poll_interval=NEVER)
     supervisor = shop.start(count=2)
     shop.add("sleep 0.4", "runs")
-    shop.wait_for("runs", PROCESSING)
+    shop.wait_for_run("runs")
     ids = sorted(worker.id for worker in shop.workers())
     assert sorted(stop(shop.store, (), None, now=False, all_hosts=False)) == ids
     assert shop.state("runs") == COMPLETED
@@ -84,7 +84,7 @@ def test_one_of_two_workers_is_stopped_and_not_replaced(shop: Shop) -> None:
 def test_stopping_now_gives_what_runs_no_time(shop: Shop) -> None:
     supervisor = shop.start()
     shop.add("sleep 30", "runs")
-    shop.wait_for("runs", PROCESSING)
+    shop.wait_for_run("runs")
     stop(shop.store, (), None, now=True, all_hosts=False)
     assert (shop.state("runs"), shop.get("runs").attempts) == (PENDING, 0)
     assert supervisor.wait() == 0
@@ -94,7 +94,7 @@ def test_a_stop_may_be_hastened_by_another(shop: Shop) -> None:
     shop.configure(shutdown_timeout=60)
     supervisor = shop.start()
     shop.add("sleep 30", "runs")
-    shop.wait_for("runs", PROCESSING)
+    shop.wait_for_run("runs")
     supervisor.send(signal.SIGTERM)
     wait_until(lambda: "stopping" in supervisor.log)
     stop(shop.store, (), 0.1, now=False, all_hosts=False)
@@ -104,7 +104,7 @@ def test_a_stop_may_be_hastened_by_another(shop: Shop) -> None:
 def test_a_worker_that_stops_by_a_signal_is_shown_as_stopping(shop: Shop) -> None:
     supervisor = shop.start()
     shop.add("sleep 30", "runs")
-    shop.wait_for("runs", PROCESSING)
+    shop.wait_for_run("runs")
     assert shop.worker().state == "running"
     supervisor.send(signal.SIGTERM)
     wait_until(lambda: shop.worker().state == "stopping")
@@ -118,7 +118,7 @@ def test_a_worker_without_a_supervisor_says_that_it_waits_as_long_as_it_takes(
 ) -> None:
     supervisor = shop.start()
     shop.add("sleep 2", "runs")
-    shop.wait_for("runs", PROCESSING)
+    shop.wait_for_run("runs")
     supervisor.process.kill()
     wait_until(lambda: "stopping: waiting for runs\n" in supervisor.log)
     assert shop.wait_for("runs").state == COMPLETED
@@ -128,7 +128,7 @@ def test_a_worker_without_a_supervisor_says_that_it_waits_as_long_as_it_takes(
 def test_a_job_can_be_cancelled_while_its_worker_stops(shop: Shop) -> None:
     supervisor = shop.start()
     shop.add("sleep 30", "runs")
-    shop.wait_for("runs", PROCESSING)
+    shop.wait_for_run("runs")
     supervisor.send(signal.SIGTERM)
     wait_until(lambda: "stopping" in supervisor.log)
     assert shop.cancel("runs") == ["asked"]
