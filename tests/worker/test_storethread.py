@@ -13,6 +13,8 @@ import pytest
 
 from queuectl.errors import StoreError
 from queuectl.store.base import Store
+from queuectl.worker import storethread
+from queuectl.worker.doorbell import Bells, Doorbell
 from queuectl.worker.storethread import StoreThread
 
 from .helpers import Shop, wait_until
@@ -37,7 +39,15 @@ def look_nowhere(_store: Store) -> None:
 
 
 @pytest.fixture
-def begun() -> Iterator[list[StoreThread]]:
+def bell(shop: Shop) -> Iterator[Doorbell]:
+    """Hung for the shop's store."""
+    bell = Doorbell(shop.uid, "a-worker")
+    yield bell
+    bell.close()
+
+
+@pytest.fixture
+def begun(bell: Doorbell) -> Iterator[list[StoreThread]]:
     """Threads to be ended when the test is over."""
     threads: list[StoreThread] = []
     yield threads
@@ -55,9 +65,9 @@ def deliver_until(thread: StoreThread, condition: Any) -> None:
 
 
 def test_calls_are_done_in_order_there_and_told_here(
-    shop: Shop, begun: list[StoreThread]
+    shop: Shop, bell: Doorbell, begun: list[StoreThread]
 ) -> None:
-    thread = StoreThread(lambda: _open(shop), look_nowhere, 60)
+    thread = StoreThread(lambda: _open(shop), look_nowhere, 60, bell)
     begun.append(thread)
     heard, where = Heard(), Heard()
     for n in range(5):
@@ -79,9 +89,9 @@ def _open(shop: Shop) -> Store:
 
 
 def test_an_error_of_the_store_is_told_and_the_thread_goes_on(
-    shop: Shop, begun: list[StoreThread]
+    shop: Shop, bell: Doorbell, begun: list[StoreThread]
 ) -> None:
-    thread = StoreThread(lambda: _open(shop), look_nowhere, 60)
+    thread = StoreThread(lambda: _open(shop), look_nowhere, 60, bell)
     begun.append(thread)
     heard = Heard()
 
@@ -96,7 +106,7 @@ def test_an_error_of_the_store_is_told_and_the_thread_goes_on(
 
 
 def test_a_store_that_cannot_be_opened_is_tried_again_with_the_next_call(
-    shop: Shop, begun: list[StoreThread]
+    shop: Shop, bell: Doorbell, begun: list[StoreThread]
 ) -> None:
     attempts: list[int] = []
 
@@ -106,7 +116,7 @@ def test_a_store_that_cannot_be_opened_is_tried_again_with_the_next_call(
             raise StoreError("not yet")
         return _open(shop)
 
-    thread = StoreThread(open_it, look_nowhere, 60)
+    thread = StoreThread(open_it, look_nowhere, 60, bell)
     begun.append(thread)
     thread.start()
     heard = Heard()
@@ -116,11 +126,62 @@ def test_a_store_that_cannot_be_opened_is_tried_again_with_the_next_call(
     assert (len(heard.errors), heard.results) == (2, [shop.uid])
 
 
+def test_what_stands_by_is_done_once_when_the_bell_rings(
+    shop: Shop, bell: Doorbell, begun: list[StoreThread]
+) -> None:
+    thread = StoreThread(lambda: _open(shop), look_nowhere, 60, bell)
+    begun.append(thread)
+    done, rung = Heard(), Heard()
+    thread.on_bell = rung
+    thread.start()
+    thread.stand_by(lambda store: store.uid, done)
+    Bells(shop.uid).ring()
+    deliver_until(thread, lambda: done.results)
+    assert not thread.stand_down()
+    Bells(shop.uid).ring()
+    deliver_until(thread, lambda: rung.results)
+    assert done.results == [shop.uid]
+
+
+def test_what_has_stood_down_is_never_done(
+    shop: Shop, bell: Doorbell, begun: list[StoreThread]
+) -> None:
+    thread = StoreThread(lambda: _open(shop), look_nowhere, 60, bell)
+    begun.append(thread)
+    done, rung = Heard(), Heard()
+    thread.on_bell = rung
+    thread.stand_by(lambda store: store.uid, done)
+    assert thread.stand_down()
+    assert not thread.stand_down()
+    thread.start()
+    Bells(shop.uid).ring()
+    deliver_until(thread, lambda: rung.results)
+    assert not done.results
+
+
+def test_a_loop_that_was_told_of_a_bell_is_left_alone_for_a_while(
+    shop: Shop, bell: Doorbell, begun: list[StoreThread], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storethread, "_DEAF_FOR", 3600)
+    thread = StoreThread(lambda: _open(shop), look_nowhere, 60, bell)
+    begun.append(thread)
+    rung, called = Heard(), Heard()
+    thread.on_bell = rung
+    thread.start()
+    Bells(shop.uid).ring()
+    deliver_until(thread, lambda: rung.results)
+    for number in range(20):
+        Bells(shop.uid).ring()
+        thread.call(lambda _store: None, called)
+        deliver_until(thread, lambda number=number: len(called.results) > number)
+    assert len(rung.results) == 1
+
+
 def test_it_looks_around_as_soon_as_the_store_is_open(
-    shop: Shop, begun: list[StoreThread]
+    shop: Shop, bell: Doorbell, begun: list[StoreThread]
 ) -> None:
     news = Heard()
-    thread = StoreThread(lambda: _open(shop), lambda store: store.uid, 3600)
+    thread = StoreThread(lambda: _open(shop), lambda store: store.uid, 3600, bell)
     begun.append(thread)
     thread.on_news = news
     thread.call(lambda _store: None, Heard())
@@ -130,7 +191,7 @@ def test_it_looks_around_as_soon_as_the_store_is_open(
 
 
 def test_it_looks_around_at_its_interval_busy_or_idle(
-    shop: Shop, begun: list[StoreThread]
+    shop: Shop, bell: Doorbell, begun: list[StoreThread]
 ) -> None:
     looks: list[int] = []
     news = Heard()
@@ -139,7 +200,7 @@ def test_it_looks_around_at_its_interval_busy_or_idle(
         looks.append(1)
         return len(looks) if len(looks) != 2 else None
 
-    thread = StoreThread(lambda: _open(shop), look, 0.05)
+    thread = StoreThread(lambda: _open(shop), look, 0.05, bell)
     begun.append(thread)
     thread.on_news = news
     thread.call(lambda _store: None, Heard())
@@ -156,7 +217,7 @@ def test_it_looks_around_at_its_interval_busy_or_idle(
 
 
 def test_looks_that_take_long_leave_most_of_the_time_to_calls(
-    shop: Shop, begun: list[StoreThread]
+    shop: Shop, bell: Doorbell, begun: list[StoreThread]
 ) -> None:
     looks: list[int] = []
 
@@ -164,7 +225,7 @@ def test_looks_that_take_long_leave_most_of_the_time_to_calls(
         threading.Event().wait(0.02)
         looks.append(1)
 
-    thread = StoreThread(lambda: _open(shop), look, 0.001)
+    thread = StoreThread(lambda: _open(shop), look, 0.001, bell)
     begun.append(thread)
     heard = Heard()
     thread.start()
@@ -178,9 +239,11 @@ def test_whatever_else_goes_wrong_there_ends_the_process() -> None:
     """A worker without its store thread would look alive and do nothing."""
     code = (
         "import time\n"
+        "from queuectl.worker.doorbell import Doorbell\n"
         "from queuectl.worker.storethread import StoreThread\n"
         "def open_it(): raise OSError('too many open files')\n"
-        "thread = StoreThread(open_it, lambda store: None, 60)\n"
+        "bell = Doorbell('store', 'worker')\n"
+        "thread = StoreThread(open_it, lambda store: None, 60, bell)\n"
         "thread.call(lambda store: None, lambda result, error: None)\n"
         "thread.start()\n"
         "time.sleep(30)\n"

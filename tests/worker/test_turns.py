@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from queuectl.errors import StoreError
 from queuectl.model import Turn, Want
 from queuectl.worker.report import Report
@@ -15,6 +17,7 @@ class Calls:
 
     def __init__(self) -> None:
         self._made: list[Any] = []
+        self._standing_by: list[Any] = []
 
     def call(self, _work: Any, done: Any) -> None:
         self._made.append(done)
@@ -22,6 +25,16 @@ class Calls:
     def end(self, result: object = None, error: StoreError | None = None) -> None:
         """The oldest call ends."""
         self._made.pop(0)(result, error)
+
+    def stand_by(self, _work: Any, done: Any) -> None:
+        self._standing_by.append(done)
+
+    def stand_down(self) -> bool:
+        return bool(self._standing_by and self._standing_by.pop())
+
+    def ring(self) -> None:
+        """What stands by begins."""
+        self._made.append(self._standing_by.pop())
 
     def __len__(self) -> int:
         return len(self._made)
@@ -71,3 +84,58 @@ def test_nothing_is_taken_while_what_is_held_is_asked_whatever_fails_meanwhile()
     turns.paused_until = 0.0
     assert is_due(turns)
     assert not turns.settled
+
+
+def test_a_turn_that_stands_by_gives_way_to_one_that_is_due() -> None:
+    calls = Calls()
+    turns = turns_over(calls)
+    turns.stand_by(Want(1))
+    turns.take(Want(1), set)
+    assert len(calls) == 1
+    with pytest.raises(IndexError):
+        calls.ring()
+
+
+def test_no_other_call_begins_beside_a_turn_that_the_bell_has_begun() -> None:
+    calls = Calls()
+    turns = turns_over(calls)
+    turns.stand_by(Want(1))
+    calls.ring()
+    turns.take(Want(1), set)
+    turns.stand_by(Want(2))
+    assert len(calls) == 1
+    assert not is_due(turns)
+    calls.end(Turn((), (), (), None, None, False))
+    assert is_due(turns)
+
+
+def test_a_worker_does_not_leave_while_a_turn_may_claim() -> None:
+    calls = Calls()
+    turns = turns_over(calls)
+    turns.stand_by(Want(1))
+    assert not turns.settled
+    calls.ring()
+    turns.stand_down()
+    assert not turns.settled
+    calls.end(Turn((), (), (), None, None, False))
+    assert turns.settled
+
+
+def test_a_turn_that_stands_by_knows_how_many_jobs_are_wanted_now() -> None:
+    calls = Calls()
+    turns = turns_over(calls)
+    turns.stand_by(Want(1))
+    turns.stand_by(Want(2))
+    calls.ring()
+    with pytest.raises(IndexError):
+        calls.ring()
+
+
+def test_nothing_stands_by_while_it_is_unknown_what_is_held() -> None:
+    calls = Calls()
+    turns = turns_over(calls)
+    turns.take(Want(1), set)
+    calls.end(error=StoreError("cut"))
+    turns.stand_by(Want(1))
+    with pytest.raises(IndexError):
+        calls.ring()

@@ -32,10 +32,7 @@ class Doorbell:
 
     def __init__(self, store_uid: str, worker_id: str) -> None:
         self._path = os.path.join(_folder(store_uid), worker_id)
-        self._socket = _socket.socket(
-            _socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC
-        )
-        self._socket.setblocking(False)
+        self._socket = _a_socket()
         for _attempt in range(_TRIES):
             try:
                 _make_folder(store_uid)
@@ -58,10 +55,14 @@ class Doorbell:
         except BlockingIOError:
             return
 
-    def close(self) -> None:
-        """Take the bell down."""
-        self._socket.close()
+    def take_down(self) -> None:
+        """Nobody rings it any more; a thread may still listen."""
         take_down(self._path)
+
+    def close(self) -> None:
+        """Take it down, for good."""
+        self.take_down()
+        self._socket.close()
 
 
 class Bells:
@@ -75,27 +76,32 @@ class Bells:
             names = os.listdir(folder)
             if names and _is_ours(_root()):
                 self._paths = [f"{folder}/{name}" for name in names]
+            self._socket = _a_socket() if self._paths else None
         except OSError:
-            return
+            self._socket = None
 
     def ring(self) -> None:
-        """Wake every worker. Never waits, never fails."""
-        if not self._paths:
+        """Wake every worker, once. Never waits, never fails."""
+        if self._socket is None:
             return
-        bell = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
-        bell.setblocking(False)
         for path in self._paths:
             try:
-                bell.sendto(b"!", path)
+                self._socket.sendto(b"!", path)
             except OSError:  # full: it has been rung; refused: its worker is gone
                 continue
-        bell.close()
+        self._socket.close()
 
 
 def wake(store: Intake, bells: Bells | None = None) -> None:
     """Wake the workers of this store, on this host and on others."""
     (bells or Bells(store.uid)).ring()
     store.announce()
+
+
+def _a_socket() -> _socket.socket:
+    found = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    found.setblocking(False)
+    return found
 
 
 def take_down_for(store_uid: str, worker_id: str) -> None:

@@ -29,7 +29,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queuectl.config import Config
     from queuectl.model import Outcome, OutputPart, Turn
-    from queuectl.worker.doorbell import Doorbell
     from queuectl.worker.heart import Heart
     from queuectl.worker.lookout import News
     from queuectl.worker.report import Report
@@ -69,7 +68,6 @@ class Loop:
         config: Config,
         store: StoreThread,
         slot_file: SlotFile,
-        bell: Doorbell,
         heart: Heart | None,
         report: Report,
     ) -> None:
@@ -77,12 +75,11 @@ class Loop:
         self._config = config
         self._store = store
         store.on_news = self._heard
+        store.on_bell = self._rung
         self._slot_file = slot_file
         self._report = report
         self._selector = DefaultSelector()
         self._selector.register(store.fileno(), EVENT_READ, store.deliver)
-        self._selector.register(bell.fileno(), EVENT_READ, self._rung)
-        self._bell = bell
         self._heart = heart
         self._backlog: deque[Claim] = deque()
         """Claimed ahead, not started."""
@@ -155,12 +152,15 @@ class Loop:
                 if not self._can_start():
                     break
                 self._start()
+        hungry = bool(self._runs.free) and not self._backlog
         if self._turns.is_due(
-            hungry=bool(self._runs.free) and not self._backlog,
+            hungry=hungry,
             low=self._pace.runs_low(len(self._backlog)),
             stopping=self._stopping,
         ):
             self._turns.take(self._want(), self._known_tokens)
+        elif hungry and not self._stopping:
+            self._turns.stand_by(self._want())
 
     def _can_start(self) -> bool:
         return bool(self._backlog) and self._runs.can_start
@@ -269,8 +269,7 @@ class Loop:
 
     # -- what others want --------------------------------------------------------------
 
-    def _rung(self) -> None:
-        self._bell.hush()
+    def _rung(self, _none: None, _error: QueuectlError | None) -> None:
         self._turns.look_soon()
 
     def _heard(self, news: News | None, error: QueuectlError | None) -> None:
@@ -293,6 +292,7 @@ class Loop:
         at = time.monotonic() + seconds
         if not self._stopping:
             self._stopping = True
+            self._turns.stand_down()
             if self._runs:
                 names = ", ".join(claim.id for claim in self._runs.claims[:5])
                 if seconds == NEVER:

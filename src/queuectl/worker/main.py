@@ -89,8 +89,8 @@ def _work(
     bell = Doorbell(settings.store_uid, settings.worker_id)
     lookout = Lookout(settings.worker_id, config, slot_file)
 
-    store = StoreThread(open_store, lookout, config.worker_poll_interval)
-    loop = Loop(settings, config, store, slot_file, bell, heart, report)
+    store = StoreThread(open_store, lookout, config.worker_poll_interval, bell)
+    loop = Loop(settings, config, store, slot_file, heart, report)
 
     def signalled() -> None:
         for number in os.read(signals, 4096):
@@ -124,7 +124,7 @@ def _work(
     if heart is not None:
         heart.stop()
         ear.stop()
-    bell.close()
+    bell.take_down()
     if loop.signed_off:
         slot_file.remove()
     return code

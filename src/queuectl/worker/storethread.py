@@ -1,4 +1,8 @@
-"""The one thread of a worker that may wait for the store."""
+"""The one thread of a worker that may wait for the store.
+
+It hears the worker's doorbell too: a job that comes while a slot is free is claimed without
+the loop having to wake up first.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,11 @@ import threading
 import time
 import traceback
 from collections import deque
-from queue import Empty, SimpleQueue
+from select import POLLIN, poll
 
 from queuectl.errors import QueuectlError, StoreError
 from queuectl.host import is_shortage
+from queuectl.worker.run import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from queuectl.store.base import Store
+    from queuectl.worker.doorbell import Doorbell
 
     Work = Callable[[Store], Any]
     Done = Callable[[Any, QueuectlError | None], None]
@@ -26,26 +32,40 @@ if TYPE_CHECKING:
 
 _SHARE = 3
 _LONGEST = 5.0
+_DEAF_FOR = 0.04
+"""The loop is told of a bell no more often (seconds): it would gather them anyway."""
 
 
 class StoreThread:
     """Does calls on a store in order; their results are handed over in the loop's thread.
 
     `look` is done every `interval` seconds as well, busy or idle (less often where it takes
-    long), and what it returns, if not None, goes to `on_news`; both may be set anew.
-    `fileno()` is readable when `deliver` has something to do.
+    long), and what it returns, if not None, goes to `on_news`; both may be set anew. So may
+    `on_bell`, which hears of a bell for which nothing stood by. `fileno()` is readable when
+    `deliver` has something to do.
     """
 
-    def __init__(self, open_it: Callable[[], Store], look: Work, interval: float) -> None:
+    def __init__(
+        self, open_it: Callable[[], Store], look: Work, interval: float, bell: Doorbell
+    ) -> None:
         self._open = open_it
         self._look = look
         self.interval = interval
+        self._bell = bell
         self.on_news: Done = _ignore
-        self._calls: SimpleQueue[tuple[Work, Done] | None] = SimpleQueue()
+        self.on_bell: Done = _ignore
+        self._calls: deque[tuple[Work, Done]] = deque()
+        self._finishing = False
+        self._standing_by: list[tuple[Work, Done]] = []
+        """One at most. Whoever pops it has it: the loop, or this thread."""
         self._results: deque[tuple[Done, Any, QueuectlError | None]] = deque()
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
+        self._called, self._call = _pipe()
+        self._wake_read, self._wake_write = _pipe()
+        self._only_calls, self._both = poll(), poll()
+        self._only_calls.register(self._called, POLLIN)
+        self._both.register(self._called, POLLIN)
+        self._both.register(bell.fileno(), POLLIN)
+        self._deaf_until = 0.0
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
 
     def start(self) -> None:
@@ -58,7 +78,16 @@ class StoreThread:
 
     def call(self, work: Work, done: Done) -> None:
         """Do `work(store)` there, then `done(result, error)` here."""
-        self._calls.put((work, done))
+        self._calls.append((work, done))
+        _wake(self._call)
+
+    def stand_by(self, work: Work, done: Done) -> None:
+        """The same, but once, when the bell rings."""
+        self._standing_by.append((work, done))
+
+    def stand_down(self) -> bool:
+        """Whether what stood by had not begun; then it never will."""
+        return _take_from(self._standing_by) is not None
 
     def deliver(self) -> None:
         """Hand over the results that are there."""
@@ -72,7 +101,8 @@ class StoreThread:
 
     def finish(self, seconds: float) -> None:
         """Let the calls that were made end, and the store with them."""
-        self._calls.put(None)
+        self._finishing = True
+        _wake(self._call)
         self._thread.join(seconds)
 
     def _run(self) -> None:
@@ -88,20 +118,16 @@ class StoreThread:
     def _serve(self) -> None:
         store: Store | None = None
         look_at = 0.0
-        while True:
+        while self._calls or not self._finishing:
             now = time.monotonic()
             if store is not None and now >= look_at:
                 self._do(store, self._look, self.on_news, quiet=True)
                 # Of a store far away, most of the time is for calls.
                 ended = time.monotonic()
                 look_at = ended + max(self.interval, min(_SHARE * (ended - now), _LONGEST))
-            pause = None if store is None else max(0.0, look_at - time.monotonic())
-            try:
-                call = self._calls.get(timeout=pause)
-            except Empty:
-                continue
+            call = self._next_call(NEVER if store is None else look_at)
             if call is None:
-                break
+                continue
             try:
                 store = store or self._open()
             except QueuectlError as error:
@@ -110,6 +136,35 @@ class StoreThread:
             self._do(store, *call)
         if store is not None:
             store.close()
+
+    def _next_call(self, until: float) -> tuple[Work, Done] | None:
+        """What is to be done now, if there is anything before `until` (monotonic)."""
+        rung = not self._calls and self._wait(until)
+        if self._calls:
+            return self._calls.popleft()
+        if not rung:
+            return None
+        self._bell.hush()
+        call = _take_from(self._standing_by)
+        if call is None:
+            self._deaf_until = time.monotonic() + _DEAF_FOR
+            self._post(self.on_bell, None, None)
+        return call
+
+    def _wait(self, until: float) -> bool:
+        """For a call or the bell; whether it has rung."""
+        now = time.monotonic()
+        hears = now >= self._deaf_until
+        if not hears:
+            until = min(until, self._deaf_until)
+        pause = None if until == NEVER else max(0.0, until - now) * 1000
+        rung = False
+        for descriptor, _events in (self._both if hears else self._only_calls).poll(pause):
+            if descriptor == self._called:
+                os.read(descriptor, 512)
+            else:
+                rung = True
+        return rung
 
     def _do(self, store: Store, work: Work, done: Done, *, quiet: bool = False) -> None:
         try:
@@ -127,10 +182,28 @@ class StoreThread:
 
     def _post(self, done: Done, result: Any, error: QueuectlError | None) -> None:
         self._results.append((done, result, error))
-        try:
-            os.write(self._wake_write, b"!")
-        except BlockingIOError:  # full: the loop will look anyway
-            return
+        _wake(self._wake_write)
+
+
+def _pipe() -> tuple[int, int]:
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    return read, write
+
+
+def _wake(write: int) -> None:
+    try:
+        os.write(write, b"!")
+    except BlockingIOError:  # full: whoever reads it will look anyway
+        return
+
+
+def _take_from(standing_by: list[tuple[Work, Done]]) -> tuple[Work, Done] | None:
+    try:
+        return standing_by.pop()
+    except IndexError:
+        return None
 
 
 def _ignore(_result: Any, _error: QueuectlError | None) -> None:

@@ -62,6 +62,8 @@ class Turns:
         self._under_way = False
         """Whether a call is, beside which no other may begin: what it changes of what we hold
         is not known yet."""
+        self._standing_by: Want | None = None
+        """What the next bell gets us, without the loop: a turn that is not under way yet."""
         self._more = True
         """Whether the store may have something for us."""
         self.paused_until = 0.0
@@ -70,7 +72,7 @@ class Turns:
     @property
     def settled(self) -> bool:
         """Whether the store knows all that we know, and we what it knows."""
-        return not (self._untold or self._unsure or self._under_way)
+        return not (self._untold or self._unsure or self._under_way or self._standing_by)
 
     @property
     def in_vain(self) -> bool:
@@ -126,6 +128,8 @@ class Turns:
 
     def take(self, want: Want, known: Callable[[], set[int]]) -> None:
         """Take a turn; after trouble, first give back what is not among the `known` tokens."""
+        if not self.stand_down():
+            return
         if self._unsure:
             self._ask_what_is_held(known() | {finish.token for finish in self._finished})
             return
@@ -135,7 +139,26 @@ class Turns:
         self._next_due = NEVER
         self._more = False
         self._under_way = True
+        self._store.call(*self._turn(finishes, parts, want))
 
+    def stand_by(self, want: Want) -> None:
+        """Have a turn taken when the bell rings, if nothing else is to be done."""
+        if self._under_way or self._unsure or self._failing or want == self._standing_by:
+            return
+        if want.free and self.stand_down():
+            self._standing_by = want
+            self._store.stand_by(*self._turn([], [], want))
+
+    def stand_down(self) -> bool:
+        """False if the turn that stood by has begun: it is under way."""
+        if self._standing_by is not None:
+            self._standing_by = None
+            self._under_way = not self._store.stand_down()
+        return not self._under_way
+
+    def _turn(
+        self, finishes: list[Finish], parts: list[OutputPart], want: Want
+    ) -> tuple[Callable[[Store], Turn], Callable[[Turn | None, QueuectlError | None], None]]:
         def turn(store: Store) -> Turn:
             reach("turn.asked")
             answer = store.turn(self._worker_id, finishes, parts, want, now_ms())
@@ -143,6 +166,7 @@ class Turns:
             return answer
 
         def turned(answer: Turn | None, error: QueuectlError | None) -> None:
+            self._standing_by = None
             self._under_way = False
             if error is not None or answer is None:
                 self._finished = finishes + self._finished
@@ -156,7 +180,7 @@ class Turns:
             self._more |= bool(answer.claims) and len(answer.claims) >= want.free + want.ahead
             self._on_answer(answer, finishes, want)
 
-        self._store.call(turn, turned)
+        return turn, turned
 
     def release(self, tokens: Iterable[int]) -> None:
         """Give back claims that were not started."""
