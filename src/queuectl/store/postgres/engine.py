@@ -139,7 +139,6 @@ class Engine(Shared):
                 self._db.execute(sql("enter_turn"), (worker_id, self._db.session, known))
                 self._keep(worker_id, finishes, output)
                 refused = self._finish(worker_id, finishes, now)
-                self._db.execute(sql("promote"), (now, PROMOTED_A_TURN))
                 claims = self._claim(worker_id, want, candidates, now)
                 look = self._db.execute(sql("look"), (worker_id,))
         except OtherSessionError:
@@ -191,8 +190,9 @@ class Engine(Shared):
     ) -> psycopg.Cursor[Any] | None:
         most = want.free + want.ahead
         if most <= 0:
+            self._db.execute(sql("promote"), (now, PROMOTED_A_TURN))
             return None
-        self._db.execute(sql("lock_limited_queues"), (worker_id,))
+        self._db.execute(sql("line_up"), (worker_id, now, PROMOTED_A_TURN))
         if len(self._captures) > 100:
             self._captures.clear()
         return self._db.execute(

@@ -241,24 +241,37 @@ CREATE TRIGGER count_gone AFTER DELETE ON queuectl.jobs
 -- of. `known` is the store version of who wants to claim (else NULL); whoever is too old by
 -- now may still say what became of its jobs.
 CREATE FUNCTION queuectl.enter_turn(worker text, caller bigint, known integer DEFAULT NULL)
-RETURNS double precision
-LANGUAGE plpgsql AS $$
+RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    row queuectl.workers;
+    row record;
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared(7816543, 0); -- against migrations
-    PERFORM pg_advisory_xact_lock_shared(7816545, hashtext(worker));
-    SELECT * INTO row FROM queuectl.workers WHERE id = worker;
+    PERFORM pg_advisory_xact_lock_shared(7816543, 0), -- against migrations
+        pg_advisory_xact_lock_shared(7816545, hashtext(worker));
+    SELECT w.lease_until, w.session, known < m.value::integer AS too_old INTO row
+    FROM queuectl.workers w LEFT JOIN queuectl.meta m ON m.name = 'min_compatible'
+    WHERE w.id = worker;
     IF NOT FOUND OR row.lease_until <= clock_timestamp() THEN
         RAISE EXCEPTION 'worker % is gone', worker USING ERRCODE = 'QC001';
     ELSIF row.session <> caller THEN
         RAISE EXCEPTION 'worker % came back on another connection', worker
             USING ERRCODE = 'QC002';
-    ELSIF known < (SELECT value::integer FROM queuectl.meta WHERE name = 'min_compatible') THEN
+    ELSIF row.too_old THEN
         RAISE EXCEPTION USING ERRCODE = 'QC003',
             MESSAGE = (SELECT value FROM queuectl.meta WHERE name = 'version');
     END IF;
-    RETURN row.stop_seconds;
+END $$;
+
+-- Jobs whose time has come become ready, the first `most` of them. An update that finds none
+-- would still cost a trigger.
+CREATE FUNCTION queuectl.promote(at bigint, most bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM queuectl.jobs WHERE NOT ready AND due_at <= at) THEN
+        UPDATE queuectl.jobs SET ready = true WHERE seq = ANY (ARRAY(
+            SELECT seq FROM queuectl.jobs WHERE NOT ready AND due_at <= at
+            ORDER BY due_at LIMIT most
+            FOR UPDATE SKIP LOCKED
+        ));
+    END IF;
 END $$;
 
 -- Jobs have ended, or (`reason` given) are about to be removed: free those that waited for

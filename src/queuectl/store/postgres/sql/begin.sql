@@ -3,7 +3,7 @@
 -- statements, so that a client that is stuck or cut off holds its locks no longer. An answer
 -- means "on disk" even where the server's default is to say so early; a stricter default
 -- stays. The planner is kept from whole-table plans that it may prefer while its statistics
--- are old.
+-- are old, and from planning a statement anew each time for a gain that it only hopes for.
 SELECT set_config('statement_timeout', $1, $4),
     set_config('lock_timeout', $2, $4),
     set_config('idle_in_transaction_session_timeout', $3, $4),
@@ -14,4 +14,5 @@ SELECT set_config('statement_timeout', $1, $4),
     set_config('enable_bitmapscan', 'off', $4),
     set_config('enable_hashjoin', 'off', $4),
     set_config('enable_mergejoin', 'off', $4),
+    set_config('plan_cache_mode', 'force_generic_plan', $4),
     set_config('jit', 'off', $4)

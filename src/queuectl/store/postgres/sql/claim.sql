@@ -2,6 +2,8 @@
 -- $4, since others may be taking the first ones this moment), $6 environments known already.
 -- Where seq decides, ready and state are asked so that they find no partial index: when the
 -- statistics are of a time when all had ended, it looks cheap to read such a one as a whole.
+-- So does every index of a table that was empty then: hence ANY, and OFFSET 0, which keeps
+-- a subquery to itself.
 -- One row at least; its last column says that others held candidates that were wanted.
 WITH open AS MATERIALIZED (
     SELECT q.number, CASE WHEN q.max_running IS NOT NULL THEN q.max_running - (
@@ -43,8 +45,7 @@ WITH open AS MATERIALIZED (
     UPDATE queuectl.jobs j SET state = 'processing', ready = NULL, due_at = NULL,
         runs = runs + 1, token = nextval('queuectl.tokens'), worker_id = $1,
         started_at = $2, finished_at = NULL, duration = NULL, updated_at = $2
-    FROM chosen
-    WHERE j.seq = chosen.seq AND coalesce(j.ready, false)
+    WHERE j.seq = ANY (ARRAY(SELECT seq FROM chosen)) AND coalesce(j.ready, false)
     RETURNING j.*
 ), counted AS (
     INSERT INTO queuectl.total_changes (event, n)
@@ -59,7 +60,7 @@ SELECT j.seq, j.token, coalesce(j.id, 'j' || j.seq), j.runs, j.attempts, j.max_r
     j.priority, shortfall.contended
 FROM shortfall LEFT JOIN (
     started j
-    JOIN queuectl.specs s ON s.seq = j.seq
+    CROSS JOIN LATERAL (SELECT * FROM queuectl.specs WHERE seq = j.seq OFFSET 0) s
     JOIN queuectl.queues q ON q.number = j.queue
     LEFT JOIN queuectl.captures e ON e.number = s.capture
 ) ON true

@@ -1,5 +1,6 @@
 -- $1 worker, $2 the ends of its runs. One counts while its job is processing under its
 -- token. A job that was to run again does not if somebody has asked to cancel it meanwhile.
+-- That they are few (BETWEEN) is said for the planner.
 WITH ends AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset($2::jsonb) AS e (
         token bigint, seq bigint, attempt integer, state text, attempts integer,
@@ -7,6 +8,7 @@ WITH ends AS MATERIALIZED (
         error text, started_at bigint, finished_at bigint, duration double precision,
         events text[]
     )
+    WHERE seq BETWEEN 0 AND 9223372036854775807
 ), done AS (
     UPDATE queuectl.jobs j SET
         state = CASE WHEN cancel AND e.due_at IS NOT NULL THEN 'cancelled' ELSE e.state END,
@@ -17,8 +19,9 @@ WITH ends AS MATERIALIZED (
         started_at = e.started_at, finished_at = e.finished_at, duration = e.duration,
         updated_at = e.finished_at
     FROM ends e
-    -- coalesce: see claim.sql
-    WHERE j.seq = e.seq AND j.token = e.token AND coalesce(j.state, '') = 'processing'
+    -- coalesce, ANY: see claim.sql
+    WHERE j.seq = e.seq AND j.seq = ANY (ARRAY(SELECT seq FROM ends))
+        AND j.token = e.token AND coalesce(j.state, '') = 'processing'
     RETURNING j.state AS became, e.*
 ), kept AS (
     INSERT INTO queuectl.attempts (

@@ -19,8 +19,9 @@ WITH mine AS MATERIALIZED (
         worker_id = mine.worker_id, started_at = mine.started_at, duration = mine.duration,
         token = NULL, cancel = NULL, runs = runs - 1, updated_at = $3
     FROM mine
-    -- coalesce: see claim.sql
-    WHERE j.seq = mine.seq AND j.token = mine.token AND coalesce(j.state, '') = 'processing'
+    -- coalesce, ANY: see claim.sql
+    WHERE j.seq = mine.seq AND j.seq = ANY (ARRAY(SELECT seq FROM mine))
+        AND j.token = mine.token AND coalesce(j.state, '') = 'processing'
     RETURNING j.seq, mine.token, j.state
 ), counted AS (
     INSERT INTO queuectl.total_changes (event, n)

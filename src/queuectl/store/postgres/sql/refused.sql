@@ -5,4 +5,5 @@ FROM jsonb_to_recordset($1::jsonb) AS e (token bigint, outcome text, finished_at
 WHERE NOT EXISTS (
     SELECT FROM queuectl.attempts a
     WHERE a.token = e.token AND a.outcome = e.outcome AND a.finished_at = e.finished_at
+    OFFSET 0  -- see claim.sql
 )
