@@ -13,7 +13,6 @@ import pytest
 
 from queuectl.errors import StoreError
 from queuectl.store.base import Store
-from queuectl.worker import storethread
 from queuectl.worker.doorbell import Bells, Doorbell
 from queuectl.worker.storethread import StoreThread
 
@@ -157,24 +156,6 @@ def test_what_has_stood_down_is_never_done(
     Bells(shop.uid).ring()
     deliver_until(thread, lambda: rung.results)
     assert not done.results
-
-
-def test_a_loop_that_was_told_of_a_bell_is_left_alone_for_a_while(
-    shop: Shop, bell: Doorbell, begun: list[StoreThread], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(storethread, "_DEAF_FOR", 3600)
-    thread = StoreThread(lambda: _open(shop), look_nowhere, 60, bell)
-    begun.append(thread)
-    rung, called = Heard(), Heard()
-    thread.on_bell = rung
-    thread.start()
-    Bells(shop.uid).ring()
-    deliver_until(thread, lambda: rung.results)
-    for number in range(20):
-        Bells(shop.uid).ring()
-        thread.call(lambda _store: None, called)
-        deliver_until(thread, lambda number=number: len(called.results) > number)
-    assert len(rung.results) == 1
 
 
 def test_it_looks_around_as_soon_as_the_store_is_open(

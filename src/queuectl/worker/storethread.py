@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 _SHARE = 3
 _LONGEST = 5.0
-_DEAF_FOR = 0.04
-"""The loop is told of a bell no more often (seconds): it would gather them anyway."""
 
 
 class StoreThread:
@@ -61,11 +59,9 @@ class StoreThread:
         self._results: deque[tuple[Done, Any, QueuectlError | None]] = deque()
         self._called, self._call = _pipe()
         self._wake_read, self._wake_write = _pipe()
-        self._only_calls, self._both = poll(), poll()
-        self._only_calls.register(self._called, POLLIN)
-        self._both.register(self._called, POLLIN)
-        self._both.register(bell.fileno(), POLLIN)
-        self._deaf_until = 0.0
+        self._ready = poll()
+        self._ready.register(self._called, POLLIN)
+        self._ready.register(bell.fileno(), POLLIN)
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
 
     def start(self) -> None:
@@ -147,19 +143,14 @@ class StoreThread:
         self._bell.hush()
         call = _take_from(self._standing_by)
         if call is None:
-            self._deaf_until = time.monotonic() + _DEAF_FOR
             self._post(self.on_bell, None, None)
         return call
 
     def _wait(self, until: float) -> bool:
         """For a call or the bell; whether it has rung."""
-        now = time.monotonic()
-        hears = now >= self._deaf_until
-        if not hears:
-            until = min(until, self._deaf_until)
-        pause = None if until == NEVER else max(0.0, until - now) * 1000
+        pause = None if until == NEVER else max(0.0, until - time.monotonic()) * 1000
         rung = False
-        for descriptor, _events in (self._both if hears else self._only_calls).poll(pause):
+        for descriptor, _events in self._ready.poll(pause):
             if descriptor == self._called:
                 os.read(descriptor, 512)
             else:
