@@ -83,7 +83,7 @@ def test_nothing_is_left_behind_on_the_servers_connections(
     pooled: str, open_store: Open
 ) -> None:
     store = open_store(pooled)
-    assert store._db._connection.prepare_threshold is None  # type: ignore[union-attr]
+    assert not store._db._connection.prepares  # type: ignore[union-attr]
     for n in range(20):
         add(store, f"a{n}")
     with psycopg.connect(pooled, autocommit=True, prepare_threshold=None) as connection:
@@ -97,8 +97,8 @@ def test_nothing_is_left_behind_on_the_servers_connections(
 def test_a_direct_connection_is_known_from_a_pooled_one(
     store: PostgresStore, pooled: str, open_store: Open
 ) -> None:
-    assert store._db._connection.prepare_threshold  # type: ignore[union-attr]
-    assert open_store(pooled)._db._connection.prepare_threshold is None  # type: ignore[union-attr]
+    assert store._db._connection.prepares  # type: ignore[union-attr]
+    assert not open_store(pooled)._db._connection.prepares  # type: ignore[union-attr]
 
 
 def test_nobody_listens_through_a_pooler_but_calls_go_out(

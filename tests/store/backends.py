@@ -100,21 +100,21 @@ class PostgresBackend(SqliteBackend):
     @contextlib.contextmanager
     def before_each_statement(self, store: Store, hook: Callable[[], None]) -> Iterator[None]:
         opened: Any = store
-        connection = opened._db._connection
-        execute = connection.execute
+        database = opened._db
+        execute = database.execute
 
         def step(statement: str, values: Sequence[Any] = ()) -> Any:
             hook()
-            cursor = execute(statement, values)
-            if connection._pipeline is not None:  # statements would travel together
-                connection._pipeline.sync()
-            return cursor
+            answer = execute(statement, values)
+            if database._trip is not None:  # statements would travel together
+                database._trip.arrive()
+            return answer
 
-        connection.execute = step
+        database.execute = step
         try:
             yield
         finally:
-            del connection.execute
+            del database.execute
 
     def close(self) -> None:
         super().close()

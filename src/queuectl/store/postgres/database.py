@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import select
 import time
 from contextlib import contextmanager, suppress
 from urllib.parse import quote, urlencode
@@ -20,12 +19,15 @@ from psycopg import conninfo, errors
 from psycopg.pq import TransactionStatus
 
 from queuectl.errors import BadInput, StoreError, StoreTooNew
-from queuectl.store.postgres.failures import NoAnswerError, bad_url, store_error
+from queuectl.store.postgres.failures import bad_url, store_error
+from queuectl.store.postgres.wire import Connection, Trip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
+
+    from queuectl.store.postgres.wire import Answer
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 VERSION = 1
@@ -51,8 +53,6 @@ _PATIENCE = {
     "tcp_user_timeout": "30000",
     "fallback_application_name": "queuectl",
 }
-_WRITABLE = 2  # of psycopg's Wait and Ready
-_EVENTS = {1: select.POLLIN, 2: select.POLLOUT, 3: select.POLLIN | select.POLLOUT}
 
 _statements: dict[str, str] = {}
 
@@ -64,53 +64,6 @@ def sql(name: str) -> str:
         with open(os.path.join(_FOLDER, "sql", name + ".sql"), encoding="utf-8") as file:
             text = _statements[name] = file.read()
     return text
-
-
-class Connection(psycopg.Connection["tuple[Any, ...]"]):
-    """One that waits for the server no longer than until `deadline` (monotonic).
-
-    The server's own timeouts don't help against a server that is stopped, and TCP's not
-    against one whose kernel still answers.
-    """
-
-    deadline = float("inf")
-    gathers = False
-    """Whether what is executed now only joins what travels together."""
-
-    def wait(
-        self,
-        gen: Any,
-        interval: float = 0.0,  # noqa: ARG002 - psycopg's, to look at signals in between
-        timeout: float | None = None,
-    ) -> Any:
-        end = self.deadline if timeout is None else time.monotonic() + timeout
-        try:
-            wanted = next(gen)
-            while self.gathers:  # what the socket does not take waits in memory
-                wanted = gen.send(_WRITABLE)
-            poll = select.poll()
-            socket = self.pgconn.socket
-            while True:
-                poll.register(socket, _EVENTS[wanted])
-                left = end - time.monotonic()
-                ready = poll.poll(min(left, 3600) * 1000) if left > 0 else []
-                if ready:
-                    event = ready[0][1]
-                    seen = wanted if event & ~select.POLLOUT else _WRITABLE
-                    wanted = gen.send(seen & wanted or wanted)
-                elif left <= 0:
-                    self.pgconn.finish()
-                    raise NoAnswerError("no answer in time")
-        except StopIteration as end_of_call:
-            return end_of_call.value
-        except BaseException as error:
-            if not isinstance(error, psycopg.Error):
-                self.pgconn.finish()  # Ctrl+C: what the server does now is its own affair
-            # Ends it in order if it was not its own error; left alone it would try to
-            # speak to the server when it is collected.
-            with suppress(BaseException):
-                gen.throw(error)
-            raise
 
 
 class Database:
@@ -152,7 +105,7 @@ class Database:
         self.session = 0
         self.is_direct = False
         self._is_set = False
-        self._gathers = False
+        self._trip: Trip | None = None
         self.uid = ""
         with self._clear_errors():
             self._connect()
@@ -191,7 +144,7 @@ class Database:
         # A pooler makes up the process id that it tells its clients.
         self.is_direct = meta["backend"] == str(connection.info.backend_pid)
         if self.is_direct:
-            connection.prepare_threshold = 2
+            connection.prepares = True
 
     def _meta(self, connection: Connection) -> dict[str, str]:
         try:
@@ -253,20 +206,14 @@ class Database:
     def write(self) -> Iterator[None]:
         """A transaction whose statements travel together: `execute` only queues, and each
         fetch is one round trip for all that was queued before it."""
-        with self._transaction(), self._together():
-            self._begin(_WRITE)
+        with self._together(_WRITE):
             yield
-            self.execute("COMMIT")
-        self._is_set = self.is_direct
 
     @contextmanager
     def read(self) -> Iterator[None]:
         """The same, seeing one state of the store throughout."""
-        with self._transaction(), self._together():
-            self._begin(_READ)
+        with self._together(_READ):
             yield
-            self.execute("COMMIT")
-        self._is_set = self.is_direct
 
     @contextmanager
     def write_in_bulk(self) -> Iterator[None]:
@@ -277,20 +224,22 @@ class Database:
             yield
             self.execute("COMMIT")
 
+    @contextmanager
+    def _together(self, begin: str) -> Iterator[None]:
+        with self._transaction() as connection:
+            try:
+                with Trip(connection) as self._trip:
+                    self._begin(begin)
+                    yield
+                    self.execute("COMMIT")
+            finally:
+                self._trip = None
+        self._is_set = self.is_direct
+
     def _begin(self, begin: str) -> None:
         self.execute(begin)
         if not self._is_set:  # a connection of our own keeps what one transaction has set
             self.execute(sql("begin"), (*self._timeouts, not self.is_direct))
-
-    @contextmanager
-    def _together(self) -> Iterator[None]:
-        connection: Any = self._connection
-        self._gathers = True
-        try:
-            with connection.pipeline():
-                yield
-        finally:
-            self._gathers = False
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -322,14 +271,14 @@ class Database:
                 return
         connection.close()
 
-    def execute(self, statement: str, values: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
+    def execute(
+        self, statement: str, values: Sequence[Any] = ()
+    ) -> Answer | psycopg.Cursor[Any]:
         """Within a transaction of this database."""
+        if self._trip is not None:
+            return self._trip.execute(statement, values)
         connection: Any = self._connection
-        connection.gathers = self._gathers
-        try:
-            cursor: psycopg.Cursor[Any] = connection.execute(statement, values)
-        finally:
-            connection.gathers = False
+        cursor: psycopg.Cursor[Any] = connection.execute(statement, values)
         return cursor
 
     def copy(self, statement: str, rows: Iterator[tuple[Any, ...]]) -> None:

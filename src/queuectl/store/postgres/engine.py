@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from queuectl.model import OutputPart
+    from queuectl.store.postgres.wire import Answer
 
 
 class _Look:
@@ -173,7 +174,7 @@ class Engine(Shared):
 
     def _finish(
         self, worker_id: str, finishes: Sequence[Finish], now: int
-    ) -> psycopg.Cursor[Any] | None:
+    ) -> Answer | psycopg.Cursor[Any] | None:
         """Record ends of runs; the cursor tells which tokens were stale."""
         if not finishes:
             return None
@@ -187,7 +188,7 @@ class Engine(Shared):
 
     def _claim(
         self, worker_id: str, want: Want, candidates: int, now: int
-    ) -> psycopg.Cursor[Any] | None:
+    ) -> Answer | psycopg.Cursor[Any] | None:
         most = want.free + want.ahead
         if most <= 0:
             self._db.execute(sql("promote"), (now, PROMOTED_A_TURN))
