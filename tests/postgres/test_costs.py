@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from postgres_server import PostgresServer, shared_server
+from queuectl.model import COMPLETED
 from queuectl.store.postgres import PostgresStore
 from queuectl.store.postgres.database import sql
 from queuectl.store.postgres.engine import _end_of
@@ -264,7 +265,7 @@ def test_an_end_touches_its_own_job_after_a_quiet_time(
 _OF_A_TURN = {
     "claim": "text, bigint, bigint, bigint, bigint, integer[]",
     "finish": "text, jsonb",
-    "refused": "jsonb",
+    "refused": "bigint[], text[], bigint[]",
     "line_up": "text, bigint, bigint",
     "look": "text",
     "give_back": "text, bigint[], bigint",
@@ -305,7 +306,7 @@ def test_a_plan_made_while_the_store_was_empty_does_when_it_is_full(
             given = {
                 "claim": f"'w', {T0}, 16, 16, 80, '{{}}'",
                 "finish": f"'w', '{ends}'",
-                "refused": f"'{ends}'",
+                "refused": f"ARRAY{tokens}, ARRAY{[COMPLETED] * 8}, ARRAY{[T0] * 8}",
                 "line_up": f"'w', {T0}, 500",
                 "give_back": f"'w', ARRAY{tokens}, {T0}",
             }

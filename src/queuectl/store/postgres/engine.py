@@ -179,12 +179,11 @@ class Engine(Shared):
         if not finishes:
             return None
         first = {finish.token: finish for finish in reversed(finishes)}
-        ends = [_end_of(finish) for finish in first.values()]
-        self._db.execute(sql("finish"), (worker_id, compact(ends)))
+        ends = compact([_end_of(finish) for finish in first.values()])
+        self._db.execute(sql("finish"), (worker_id, ends))
         self._settle_waiting([finish.seq for finish in first.values()], now)
-        if len(first) < len(finishes):
-            ends = [_end_of(finish) for finish in finishes]
-        return self._db.execute(sql("refused"), (compact(ends),))
+        told = [(f.token, f.outcome.kind, f.outcome.finished_at) for f in finishes]
+        return self._db.execute(sql("refused"), _columns(told))
 
     def _claim(
         self, worker_id: str, want: Want, candidates: int, now: int
