@@ -105,6 +105,16 @@ CREATE TABLE queuectl.specs (
     after text
 );
 
+-- What is told of a job: `read_job` knows the order.
+CREATE VIEW queuectl.whole_jobs AS
+SELECT coalesce(j.id, 'j' || j.seq) AS name, s.command, s.is_argv, q.name AS queue, j.priority,
+    j.max_retries, j.backoff_base, j.backoff_max, j.backoff_jitter, j.timeout_seconds,
+    s.run_at, j.due_at, s.after, s.cwd, s.env, s.tags, j.state, j.attempts, j.outcome,
+    j.exit_code, j.signal, j.error, j.created_at, s.created_by, j.updated_at,
+    j.started_at, j.finished_at, j.duration, j.worker_id, j.progress, j.seq, j.runs
+FROM queuectl.jobs j JOIN queuectl.specs s ON s.seq = j.seq
+    JOIN queuectl.queues q ON q.number = j.queue;
+
 CREATE TABLE queuectl.tags (
     tag text COLLATE "C" NOT NULL,
     seq bigint NOT NULL,

@@ -1,13 +1,14 @@
 -- Any state, newest first. $1 queue, $2 since, $3 ended before, $4 limit (NULL: all).
-SELECT coalesce(j.id, 'j' || j.seq), s.command, s.is_argv, q.name, j.priority,
-    j.max_retries, j.backoff_base, j.backoff_max, j.backoff_jitter, j.timeout_seconds,
-    s.run_at, j.due_at, s.after, s.cwd, s.env, s.tags, j.state, j.attempts, j.outcome,
-    j.exit_code, j.signal, j.error, j.created_at, s.created_by, j.updated_at,
-    j.started_at, j.finished_at, j.duration, j.worker_id, j.progress, j.seq, j.runs
-FROM queuectl.jobs j JOIN queuectl.specs s ON s.seq = j.seq
-    JOIN queuectl.queues q ON q.number = j.queue
-WHERE ($1::text IS NULL OR q.name = $1)
-    AND ($2::bigint IS NULL OR j.created_at >= $2)
-    AND ($3::bigint IS NULL OR (j.ready IS NULL AND j.finished_at < $3))
-ORDER BY j.seq DESC
-LIMIT $4
+-- (OFFSET 0: see claim.sql.)
+WITH found AS MATERIALIZED (
+    SELECT seq FROM queuectl.jobs
+    WHERE ($1::text IS NULL
+            OR queue = (SELECT number FROM queuectl.queues WHERE name = $1))
+        AND ($2::bigint IS NULL OR created_at >= $2)
+        AND ($3::bigint IS NULL OR (ready IS NULL AND finished_at < $3))
+    ORDER BY seq DESC
+    LIMIT $4
+)
+SELECT w.* FROM found f
+    CROSS JOIN LATERAL (SELECT * FROM queuectl.whole_jobs WHERE seq = f.seq OFFSET 0) w
+ORDER BY f.seq DESC
