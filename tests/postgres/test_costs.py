@@ -262,7 +262,7 @@ def test_an_end_touches_its_own_job_after_a_quiet_time(
 
 # -- plans from when there was nothing -------------------------------------------------------
 
-_OF_A_TURN = {
+_OF_TURNS_AND_SCREENS = {
     "claim": "text, bigint, bigint, bigint, bigint, integer[]",
     "finish": "text, jsonb",
     "refused": "bigint[], text[], bigint[]",
@@ -270,6 +270,12 @@ _OF_A_TURN = {
     "look": "text",
     "give_back": "text, bigint[], bigint",
     "held_by": "text",
+    "settle_waiting": "bigint[], bigint, text",
+    "list_all": "text, bigint, bigint, bigint",
+    "list_states": "text, bigint, bigint, bigint, text[]",
+    "list_tag": "text, bigint, bigint, bigint, text[], text",
+    "list_dead": "text, bigint, bigint, bigint, text",
+    "recent_runs": "bigint",
 }
 
 
@@ -292,7 +298,7 @@ def test_a_plan_made_while_the_store_was_empty_does_when_it_is_full(
         connection.execute(sql("begin"), ("60s", "60s", "60s", False))
         if analyzed:
             connection.execute("ANALYZE")
-        for statement, types in _OF_A_TURN.items():
+        for statement, types in _OF_TURNS_AND_SCREENS.items():
             connection.execute(f"PREPARE {statement} ({types}) AS {sql(statement)}".encode())
             nothing = ", ".join(["NULL"] * len(types.split(",")))
             connection.execute(f"EXECUTE {statement} ({nothing})".encode())
@@ -309,8 +315,14 @@ def test_a_plan_made_while_the_store_was_empty_does_when_it_is_full(
                 "refused": f"ARRAY{tokens}, ARRAY{[COMPLETED] * 8}, ARRAY{[T0] * 8}",
                 "line_up": f"'w', {T0}, 500",
                 "give_back": f"'w', ARRAY{tokens}, {T0}",
+                "settle_waiting": f"ARRAY{[claim.seq for claim in claims]}, {T0}, NULL",
+                "list_all": "'default', 0, NULL, 50",
+                "list_states": "NULL, NULL, NULL, 50, '{pending,completed}'",
+                "list_tag": "NULL, NULL, NULL, 50, '{pending,completed}', 'none'",
+                "list_dead": "NULL, NULL, NULL, 50, NULL",
+                "recent_runs": "50",
             }
-            for statement in _OF_A_TURN:
+            for statement in _OF_TURNS_AND_SCREENS:
                 values = given.get(statement, "'w'")
                 explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {statement}"
                 with connection.transaction(force_rollback=True):
