@@ -150,6 +150,13 @@ ENGINE = [
         f"{_TROUBLE} -k outlive",
     ),
     Mutant(
+        "a turn that the bell has begun is forgotten",
+        WORKER + "turns.py",
+        "            self._under_way = not self._store.stand_down()\n",
+        "            self._store.stand_down()\n",
+        "tests/worker/test_turns.py",
+    ),
+    Mutant(
         "a worker that stops goes on claiming",
         WORKER + "loop.py",
         "        if self._stopping:\n            return Want(0)\n",
