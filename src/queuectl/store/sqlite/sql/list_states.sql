@@ -2,39 +2,20 @@
 -- merged by seq. What runs is few; an index by seq of its own would be written by each run.
 -- ?1 queue number, ?2 since, ?3 ended before, ?4 limit (-1: all), ?5 to ?10 which states.
 WITH found AS MATERIALIZED (
-    SELECT seq FROM jobs
-    WHERE ?5 AND state = 'pending'
-        AND (?1 IS NULL OR queue = ?1)
-        AND (?2 IS NULL OR created_at >= ?2)
-        AND (?3 IS NULL OR (ready IS NULL AND finished_at < ?3))
-    UNION ALL
-    SELECT seq FROM jobs INDEXED BY jobs_held
-    WHERE ?6 AND state = 'processing'
-        AND (?1 IS NULL OR queue = ?1)
-        AND (?2 IS NULL OR created_at >= ?2)
-        AND (?3 IS NULL OR (ready IS NULL AND finished_at < ?3))
-    UNION ALL
-    SELECT seq FROM jobs
-    WHERE ?7 AND state = 'completed'
-        AND (?1 IS NULL OR queue = ?1)
-        AND (?2 IS NULL OR created_at >= ?2)
-        AND (?3 IS NULL OR (ready IS NULL AND finished_at < ?3))
-    UNION ALL
-    SELECT seq FROM jobs
-    WHERE ?8 AND state = 'failed'
-        AND (?1 IS NULL OR queue = ?1)
-        AND (?2 IS NULL OR created_at >= ?2)
-        AND (?3 IS NULL OR (ready IS NULL AND finished_at < ?3))
-    UNION ALL
-    SELECT seq FROM jobs
-    WHERE ?9 AND state = 'dead'
-        AND (?1 IS NULL OR queue = ?1)
-        AND (?2 IS NULL OR created_at >= ?2)
-        AND (?3 IS NULL OR (ready IS NULL AND finished_at < ?3))
-    UNION ALL
-    SELECT seq FROM jobs
-    WHERE ?10 AND state = 'cancelled'
-        AND (?1 IS NULL OR queue = ?1)
+    SELECT seq FROM (
+        SELECT * FROM jobs WHERE ?5 AND state = 'pending'
+        UNION ALL
+        SELECT * FROM jobs INDEXED BY jobs_held WHERE ?6 AND state = 'processing'
+        UNION ALL
+        SELECT * FROM jobs WHERE ?7 AND state = 'completed'
+        UNION ALL
+        SELECT * FROM jobs WHERE ?8 AND state = 'failed'
+        UNION ALL
+        SELECT * FROM jobs WHERE ?9 AND state = 'dead'
+        UNION ALL
+        SELECT * FROM jobs WHERE ?10 AND state = 'cancelled'
+    )
+    WHERE (?1 IS NULL OR queue = ?1)
         AND (?2 IS NULL OR created_at >= ?2)
         AND (?3 IS NULL OR (ready IS NULL AND finished_at < ?3))
     ORDER BY seq DESC
