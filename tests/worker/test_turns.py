@@ -131,6 +131,15 @@ def test_a_turn_that_stands_by_knows_how_many_jobs_are_wanted_now() -> None:
         calls.ring()
 
 
+def test_nothing_stands_by_once_nothing_is_wanted() -> None:
+    calls = Calls()
+    turns = turns_over(calls)
+    turns.stand_by(Want(1))
+    turns.stand_by(Want(0))
+    with pytest.raises(IndexError):
+        calls.ring()
+
+
 def test_nothing_stands_by_while_it_is_unknown_what_is_held() -> None:
     calls = Calls()
     turns = turns_over(calls)

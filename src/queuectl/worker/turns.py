@@ -145,7 +145,7 @@ class Turns:
         """Have a turn taken when the bell rings, if nothing else is to be done."""
         if self._under_way or self._unsure or self._failing or want == self._standing_by:
             return
-        if want.free and self.stand_down():
+        if self.stand_down() and want.free:
             self._standing_by = want
             self._store.stand_by(*self._turn([], [], want))
 
