@@ -332,6 +332,15 @@ def test_errors_never_tell_the_password(server: PostgresServer) -> None:
             assert failure.value.exit_code == STORE_FAILED
 
 
+def test_a_client_encoding_of_the_users_own_changes_nothing(
+    server: PostgresServer, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    with open_any(server.url(database)) as store:
+        store.enqueue([a_job("snow", command="echo ☃")], T0)
+        assert store.get("snow").command == "echo ☃"
+
+
 def test_a_password_may_come_from_pgpassfile_and_the_rest_from_a_service(
     server: PostgresServer, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

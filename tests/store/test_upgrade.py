@@ -23,8 +23,8 @@ import psycopg
 import pytest
 
 import queuectl.store
-from queuectl.errors import STORE_FAILED, StoreTooNew
-from queuectl.model import COMPLETED, PENDING, PROCESSING, Want
+from queuectl.errors import STORE_FAILED, StoreError, StoreTooNew
+from queuectl.model import COMPLETED, PENDING, PROCESSING, Filter, Want
 from queuectl.store.base import Store
 
 from .backends import SqliteBackend
@@ -69,6 +69,14 @@ class Newer:
 
     def write(self, name: str, text: str) -> None:
         (self._folder / name).write_text(text)
+
+    def tell_more_of_jobs(self) -> None:
+        """Add a column to the view of them."""
+        first = (self._folder / "001_first.sql").read_text()
+        name, _, text = first.partition("CREATE VIEW ")[2].partition(";")[0].partition(" AS")
+        wider = text.replace("j.runs", "j.runs, j.note")
+        anew = f"DROP VIEW {name}; CREATE VIEW {name} AS {wider};"
+        self.write("002_more.sql", _MORE[self._backend] + anew)
 
     def start(self, url: str, least: int, version: int = 2) -> subprocess.Popen[bytes]:
         """Begin to open the store, which migrates it."""
@@ -187,6 +195,19 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(store: Store, newer: 
     newer.write("002_more.sql", _MORE[newer._backend])
     newer.open(store.url, 1)
     assert newer.query(store.url, "SELECT n FROM queuectl.more") == [(2,)]
+
+
+def test_an_older_queuectl_reads_jobs_of_which_a_newer_one_tells_more(
+    store: Store, newer: Newer
+) -> None:
+    add(store, "a")
+    before = [store.get("a") for _ in range(3)]
+    newer.tell_more_of_jobs()
+    newer.open(store.url, 1)
+    with contextlib.suppress(StoreError):  # PostgreSQL: it had prepared for less
+        store.get("a")
+    assert [store.get("a") for _ in range(3)] == before
+    assert store.list_jobs(Filter()) == before[:1]
 
 
 def test_a_store_that_was_changed_compatibly_is_used_as_before(

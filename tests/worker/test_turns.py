@@ -148,3 +148,23 @@ def test_nothing_stands_by_while_it_is_unknown_what_is_held() -> None:
     turns.stand_by(Want(1))
     with pytest.raises(IndexError):
         calls.ring()
+
+
+def test_nothing_stands_by_during_a_pause() -> None:
+    calls = Calls()
+    turns = turns_over(calls)
+    turns.stand_by(Want(1))
+    turns.pause(60)
+    turns.stand_by(Want(1))
+    with pytest.raises(IndexError):
+        calls.ring()
+
+
+def test_trouble_makes_what_stands_by_stand_down() -> None:
+    calls = Calls()
+    turns = turns_over(calls)
+    turns.release([7])
+    turns.stand_by(Want(1))
+    calls.end(error=StoreError("cut"))
+    with pytest.raises(IndexError):
+        calls.ring()

@@ -60,8 +60,9 @@ def read_list(text: str | None) -> tuple[str, ...]:
 
 
 def read_job(row: Sequence[Any]) -> Job:
-    """A row of `get_job` and the lists."""
+    """A row of `whole_jobs`, to which a newer queuectl may have added columns."""
     job_id, command, is_argv, *before, after, cwd, env, tags = row[:16]
+    behind = row[16 : 1 + len(Job._fields)]
     return Job.make(
         (
             job_id,
@@ -71,7 +72,7 @@ def read_job(row: Sequence[Any]) -> Job:
             cwd,
             read_map(env),
             read_list(tags),
-            *row[16:],
+            *behind,
         )
     )
 

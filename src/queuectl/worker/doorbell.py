@@ -44,7 +44,7 @@ class Doorbell:
                 return
 
     def fileno(self) -> int:
-        """For the selector."""
+        """Readable once it has rung."""
         return self._socket.fileno()
 
     def hush(self) -> None:

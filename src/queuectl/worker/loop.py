@@ -1,7 +1,7 @@
 """A worker: one event loop and one store thread.
 
-The loop serves child exits, output pipes, timers, signals and the doorbell, and never
-waits for the store (see `turns`).
+The loop serves child exits, output pipes, timers and signals, and never waits for the
+store (see `turns`), nor does it hear the doorbell before the store's thread.
 """
 
 from __future__ import annotations
@@ -149,9 +149,8 @@ class Loop:
             if self._stopping:
                 self._leave()
             for _ in range(_STARTS_A_TURN):
-                if not self._can_start():
+                if not self._can_start() or not self._start():
                     break
-                self._start()
         hungry = bool(self._runs.free) and not self._backlog
         if self._turns.is_due(
             hungry=hungry,
@@ -200,7 +199,8 @@ class Loop:
 
     # -- runs --------------------------------------------------------------------------
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
+        """False if the machine is short of something."""
         claim = self._backlog.popleft()
         try:
             self._runs.start(claim, self._config)
@@ -208,6 +208,8 @@ class Loop:
             self._backlog.appendleft(claim)
             self._turns.pause(1.0)
             self._report.line(f"can't start {claim.id} now: {error.strerror}; trying again")
+            return False
+        return True
 
     def _ended(self, claim: Claim, outcome: Outcome, output: OutputPart | None) -> None:
         verdict = settle(claim.attempts, claim.policy, outcome, random())
@@ -244,8 +246,9 @@ class Loop:
             self._cancel(token)
         if answer.stop is not None:
             self.stop(answer.stop)
-        elif self._stopping and self._backlog:
-            self._give_back_backlog()
+        if self._stopping:
+            if self._backlog:
+                self._give_back_backlog()
         elif self._settings.drain and answer.drained and self._is_idle():
             self.stop(NEVER)
 
@@ -346,6 +349,7 @@ class Loop:
 
     def _lose_all(self, error: QueuectlError) -> None:
         """Others may run our jobs now: end them, record nothing."""
+        self._turns.stand_down()
         self._report.line(f"giving up: {error}")
         self._runs.cut_off(at_once=True)
         self._exit_code = START_ANOTHER

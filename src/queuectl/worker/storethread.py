@@ -130,6 +130,7 @@ class StoreThread:
                 self._post(call[1], None, error)
                 continue
             self._do(store, *call)
+        self._bell.close()
         if store is not None:
             store.close()
 

@@ -99,6 +99,7 @@ class Turns:
 
     def pause(self, seconds: float) -> None:
         """Leave the store alone for a while."""
+        self.stand_down()
         self.paused_until = time.monotonic() + seconds
 
     def due_at(self, now: float, *, stopping: bool) -> float:
@@ -127,7 +128,8 @@ class Turns:
         return low and self._more
 
     def take(self, want: Want, known: Callable[[], set[int]]) -> None:
-        """Take a turn; after trouble, first give back what is not among the `known` tokens."""
+        """Take a turn, unless the one that stood by has begun; after trouble, first give back
+        what is not among the `known` tokens."""
         if not self.stand_down():
             return
         if self._unsure:
@@ -144,6 +146,8 @@ class Turns:
     def stand_by(self, want: Want) -> None:
         """Have a turn taken when the bell rings, if nothing else is to be done."""
         if self._under_way or self._unsure or self._failing or want == self._standing_by:
+            return
+        if time.monotonic() < self.paused_until:
             return
         if self.stand_down() and want.free:
             self._standing_by = want

@@ -114,7 +114,7 @@ class Database:
 
     def _connect(self) -> Connection:
         connection = Connection.connect(
-            **self.parameters,
+            **self.parameters | {"client_encoding": "UTF8"},
             autocommit=True,
             prepare_threshold=None,
             cursor_factory=psycopg.RawCursor,
@@ -263,8 +263,6 @@ class Database:
         status = connection.info.transaction_status
         with suppress(psycopg.Error):
             if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-                # Not a plain ROLLBACK: this also forgets statements whose preparation went
-                # under with the pipeline, which psycopg takes for prepared.
                 connection.rollback()
                 return
             if status == TransactionStatus.IDLE:

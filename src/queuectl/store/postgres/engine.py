@@ -175,7 +175,7 @@ class Engine(Shared):
     def _finish(
         self, worker_id: str, finishes: Sequence[Finish], now: int
     ) -> Answer | psycopg.Cursor[Any] | None:
-        """Record ends of runs; the cursor tells which tokens were stale."""
+        """Record ends of runs; the answer tells which tokens were stale."""
         if not finishes:
             return None
         first = {finish.token: finish for finish in reversed(finishes)}

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     _Key: TypeAlias = tuple[str, tuple[int, ...]]  # a statement, types of its values
 
 _MOST_PREPARED = 200
+"""Counting what was sent but once; a worker needs some 40."""
+_STALE = ("0A000", "26000")
+"""A statement that was prepared is not what it was: its table or view is another by now."""
 _READABLE, _WRITABLE = 1, 2  # of psycopg's Wait and Ready
 _EVENTS = {1: select.POLLIN, 2: select.POLLOUT, 3: select.POLLIN | select.POLLOUT}
 _FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.PIPELINE_ABORTED)
@@ -103,7 +106,7 @@ class Answer:
         return self._trip.rows(self._arrived())
 
     def _arrived(self) -> PGresult:
-        if self.result is None:
+        if self.result is None or self.result.status in _FAILED:
             self._trip.arrive()
         result: PGresult = self.result
         return result
@@ -137,6 +140,8 @@ class Trip:
             self._pg.finish()
             if error is None:
                 raise self._error or lost from None
+        if self._error is not None and self._error.sqlstate in _STALE:
+            self._pg.finish()  # the next connection prepares anew
         if error is None and self._error is not None:
             raise self._error
 
@@ -159,8 +164,9 @@ class Trip:
         prepared = self._connection.prepared
         name = prepared.get(key)
         if name == b"":
-            name = prepared[key] = b"q%d" % next(self._connection.numbers)
+            name = b"q%d" % next(self._connection.numbers)
             self._pg.send_prepare(name, key[0].encode(), key[1])
+            prepared[key] = name
             preparing = Answer(self)
             preparing.prepares = key
             self._due.append(preparing)
@@ -170,8 +176,9 @@ class Trip:
 
     def arrive(self) -> None:
         """Have the answers to all that was sent. Raises what went wrong first."""
-        self._pg.send_flush_request()
-        self._receive()
+        if self._due:
+            self._pg.send_flush_request()
+            self._receive()
         if self._error is not None:
             raise self._error
 
