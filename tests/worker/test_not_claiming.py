@@ -68,7 +68,7 @@ def test_a_worker_told_to_stop_twice_starts_nothing_that_came_between(
     flag = tmp_path / "slow"
     shop.configure(worker_poll_interval=NEVER)
     shop.start(env=_customized(tmp_path, _SLOW.format(flag=str(flag))), concurrency=2)
-    shop.add("sleep 4", "a")
+    shop.add("sleep 2", "a")
     wait_until(lambda: shop.state("a") == PROCESSING)
     worker = shop.worker()
     flag.touch()
