@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from queuectl import __version__
 from queuectl.cli.commands import nearest
+from queuectl.cli.untranslated import argparse
 from queuectl.durations import parse_duration
 from queuectl.errors import BadInput
 
@@ -14,9 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
-
-# Looking for translations of argparse's own words costs more than parsing them.
-vars(argparse)["_"] = str
 
 _LARGEST = 2**31 - 1
 """Of any number: what a column of PostgreSQL takes."""
@@ -49,12 +46,20 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             add_help=False,
         )
+        self._own = self.add_argument_group("options")
         self.add_argument("-h", "--help", action="help", help="print this")
         self.add_argument("--db", metavar="URL|PATH", help="where the jobs live")
         version = f"queuectl {__version__}"
         self.add_argument(
             "--version", action="version", version=version, help="print the version"
         )
+
+    def add_argument(self, *names: Any, **facts: Any) -> argparse.Action:
+        """As usual, but what argparse checks of a parser's options, and not of a group's,
+        would compile three regular expressions."""
+        if names[0].startswith("-"):
+            return self._own.add_argument(*names, **facts)
+        return super().add_argument(*names, **facts)
 
     def read(self, words: list[str], db: str | None) -> argparse.Namespace:
         """Parse; `db` is what stood before the command. Raises BadInput."""
