@@ -107,7 +107,7 @@ def test_an_ear_goes_on_listening_when_the_machine_has_descriptors_again(
 ) -> None:
     monkeypatch.setattr(ear_module, "_TRY_AGAIN", 0.01)
     store: Any = Distant(shortages)
-    ear = Ear(store.open)
+    ear = Ear(store.open, lambda: None)
     ear.start()
     wait_until(lambda: store.listening)
     ear.stop()

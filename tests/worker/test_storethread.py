@@ -142,6 +142,22 @@ def test_what_stands_by_is_done_once_when_the_bell_rings(
     assert done.results == [shop.uid]
 
 
+def test_whoever_hears_of_news_elsewhere_may_ring_without_a_bell(
+    shop: Shop, bell: Doorbell, begun: list[StoreThread]
+) -> None:
+    thread = StoreThread(lambda: _open(shop), look_nowhere, 60, bell)
+    begun.append(thread)
+    done, rung, called = Heard(), Heard(), Heard()
+    thread.on_bell = rung
+    thread.call(lambda _store: thread.ring(), called)
+    thread.stand_by(lambda store: store.uid, done)
+    thread.start()
+    deliver_until(thread, lambda: done.results)
+    thread.ring()
+    deliver_until(thread, lambda: rung.results)
+    assert (done.results, called.results) == ([shop.uid], [None])
+
+
 def test_what_has_stood_down_is_never_done(
     shop: Shop, bell: Doorbell, begun: list[StoreThread]
 ) -> None:

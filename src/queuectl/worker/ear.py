@@ -1,4 +1,4 @@
-"""Hears the calls of other hosts, and rings this worker's own doorbell for each."""
+"""Hears the calls of other hosts, and rings for each, for this worker only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from select import POLLIN, poll
 
 from queuectl.errors import StoreError
 from queuectl.worker import shortage
-from queuectl.worker.doorbell import Bells
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,10 +21,11 @@ _TRY_AGAIN = 5.0
 
 
 class Ear:
-    """A thread, because opening a connection waits; the loop only ever hears its bell."""
+    """A thread, because opening a connection waits."""
 
-    def __init__(self, open_it: Callable[[], Store]) -> None:
+    def __init__(self, open_it: Callable[[], Store], ring: Callable[[], None]) -> None:
         self._open = open_it
+        self._ring = ring
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ear", daemon=True)
 
@@ -43,24 +43,24 @@ class Ear:
             try:
                 with shortage.as_store_error():
                     with self._open() as store:
-                        listener, uid = store.listen(), store.uid
+                        listener = store.listen()
                     if listener is None:  # nothing comes through a pooler: the poll must do
                         return
-                    self._listen(listener, uid)
+                    self._listen(listener)
             except StoreError:
                 self._stop.wait(_TRY_AGAIN)
                 continue
             self._stop.wait(random())  # a server that restarts lost all of its workers
 
-    def _listen(self, listener: Listener, uid: str) -> None:
+    def _listen(self, listener: Listener) -> None:
         try:
-            Bells(uid).ring()  # for what was called while nobody listened
+            self._ring()  # for what was called while nobody listened
             waiting = poll()
             waiting.register(listener.fileno(), POLLIN)
             while listener.alive and not self._stop.is_set():
                 if waiting.poll(_TEST_EVERY * 1000):
                     if listener.drain():
-                        Bells(uid).ring()
+                        self._ring()
                 elif not listener.test():
                     break
         finally:

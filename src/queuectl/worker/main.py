@@ -111,7 +111,7 @@ def _work(
     queues = ", ".join(settings.queues) if settings.queues else "all queues"
     report.line(f"worker {settings.worker_id} ready on {host.host_name()}: {slots}, {queues}")
     store.start()
-    ear = Ear(open_store)
+    ear = Ear(open_store, store.ring)
     if heart is not None:
         heart.start()
         ear.start()

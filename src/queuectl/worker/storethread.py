@@ -54,6 +54,7 @@ class StoreThread:
         self.on_bell: Done = _ignore
         self._calls: deque[tuple[Work, Done]] = deque()
         self._finishing = False
+        self._rung = False
         self._standing_by: list[tuple[Work, Done]] = []
         """One at most. Whoever pops it has it: the loop, or this thread."""
         self._results: deque[tuple[Done, Any, QueuectlError | None]] = deque()
@@ -84,6 +85,11 @@ class StoreThread:
     def stand_down(self) -> bool:
         """Whether what stood by had not begun; then it never will."""
         return _take_from(self._standing_by) is not None
+
+    def ring(self) -> None:
+        """As if the bell had rung."""
+        self._rung = True
+        _wake(self._call)
 
     def deliver(self) -> None:
         """Hand over the results that are there."""
@@ -136,27 +142,27 @@ class StoreThread:
 
     def _next_call(self, until: float) -> tuple[Work, Done] | None:
         """What is to be done now, if there is anything before `until` (monotonic)."""
-        rung = not self._calls and self._wait(until)
+        if not self._calls and not self._rung:
+            self._wait(until)
         if self._calls:
             return self._calls.popleft()
-        if not rung:
+        if not self._rung:
             return None
+        self._rung = False
         self._bell.hush()
         call = _take_from(self._standing_by)
         if call is None:
             self._post(self.on_bell, None, None)
         return call
 
-    def _wait(self, until: float) -> bool:
-        """For a call or the bell; whether it has rung."""
+    def _wait(self, until: float) -> None:
+        """For a call or the bell."""
         pause = None if until == NEVER else max(0.0, until - time.monotonic()) * 1000
-        rung = False
         for descriptor, _events in self._ready.poll(pause):
             if descriptor == self._called:
                 os.read(descriptor, 512)
             else:
-                rung = True
-        return rung
+                self._rung = True
 
     def _do(self, store: Store, work: Work, done: Done, *, quiet: bool = False) -> None:
         try:
