@@ -13,6 +13,14 @@ is durable: each claim and each end is fsynced.
 The engine's own CPU is that of supervisor and workers (all threads, from
 `/proc/PID/task/*/schedstat`, without the start of Python), its children's that of the jobs
 (`cutime + cstime`).
+
+What bounds it, where a goal is missed: both cores are 97 % busy, so only CPU counts. A job's
+own process takes 0.75 ms, over half of it in the dynamic loader (CPUID traps in a virtual
+machine); xargs 0.18 ms for its fork; the engine 0.19 ms: starting the process 0.05, 26 other
+system calls 0.02, the loop's 1,800 bytecodes and 160 calls 0.08 (six times what they take with
+warm caches: an optimised Python saves a tenth), the store's thread 0.04, a tenth of it fsync.
+A loop in Python that only spawns, reads two pipes and waits, and keeps nothing, takes 0.06 and
+reaches 1.17.
 """
 
 from __future__ import annotations

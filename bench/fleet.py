@@ -11,6 +11,11 @@ fork). PgQueuer holds to two at a time by its own limit; in the last row of them
 *Round trips* are counted by a proxy in between, *transactions* and *rows* by the server:
 1,200 jobs less 200. *Pick-up* is counted as in `latency`. *A whole process of Python* is
 `import psycopg`, one connection and one `SELECT 1`.
+
+What bounds it, where a goal is missed: beside what `drain` and `latency` say, a job's share of
+a turn is 0.05 to 0.12 ms of the server's CPU, on the same two cores. An idle worker's turn
+takes 2.0 ms: 0.5 the fsync of the commit, 1.3 the server and 0.5 the client with cold caches
+(a fifth of that when warm).
 """
 
 from __future__ import annotations
