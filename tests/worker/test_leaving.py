@@ -24,6 +24,10 @@ def test_a_signal_lets_what_runs_finish_and_takes_nothing_new(shop: Shop, number
     assert supervisor.wait() == 0
     assert shop.states() == {"runs": COMPLETED, "new": PENDING}
     assert shop.output("runs") == "finished\n"
+    shop.start()
+    shop.wait_for("new")
+    (run,) = shop.history("new")
+    assert run.token == 2, "it was claimed before, and given back"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -157,6 +157,20 @@ ENGINE = [
         "tests/worker/test_turns.py",
     ),
     Mutant(
+        "a worker that pauses goes on claiming",
+        WORKER + "turns.py",
+        "        self.stand_down()\n        self.paused_until",
+        "        self.paused_until",
+        "tests/worker/test_turns.py",
+    ),
+    Mutant(
+        "a worker that gives up goes on claiming",
+        WORKER + "loop.py",
+        'record nothing."""\n        self._turns.stand_down()\n',
+        'record nothing."""\n',
+        "tests/worker/test_not_claiming.py",
+    ),
+    Mutant(
         "a worker that stops goes on claiming",
         WORKER + "loop.py",
         "        if self._stopping:\n            return Want(0)\n",
