@@ -138,6 +138,15 @@ def worker(cli: Cli) -> Cli:
     return cli
 
 
+@pytest.fixture
+def bystander() -> Iterator[subprocess.Popen[bytes]]:
+    """A session that belongs to nobody here; it may stand for a worker."""
+    child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    yield child
+    child.kill()
+    child.wait()
+
+
 def until(look: Callable[[], Any], patience: float = PATIENCE) -> Any:
     """Wait for a condition; its first value that is not None or False."""
     deadline = time.monotonic() + patience

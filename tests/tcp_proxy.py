@@ -37,6 +37,7 @@ class TcpProxy:
         self._number = 0
         self._forgotten: set[socket.socket] = set()
         self._cut = False
+        self._is_cut = threading.Event()
         self._over = False
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._wake, selectors.EVENT_READ)
@@ -45,10 +46,11 @@ class TcpProxy:
 
     def cut(self) -> None:
         """Reset every connection."""
+        self._is_cut.clear()
         self._cut = True
         self._waker.send(b"!")
-        while self._cut and self._thread.is_alive():
-            time.sleep(0.001)
+        if self._thread.is_alive():
+            assert self._is_cut.wait(20)
 
     def forget(self) -> None:
         """What a firewall does that was started anew."""
@@ -80,6 +82,7 @@ class TcpProxy:
                 for end in list(self._pairs):
                     self._drop(end)
                 self._cut = False
+                self._is_cut.set()
             self._deliver()
         for end in list(self._pairs):
             self._drop(end)

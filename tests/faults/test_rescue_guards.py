@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -30,15 +29,6 @@ UID = os.urandom(6).hex()
 @pytest.fixture
 def folder(tmp_path: os.PathLike[str]) -> str:
     return os.path.join(tmp_path, "slots")
-
-
-@pytest.fixture
-def bystander() -> Iterator[subprocess.Popen[bytes]]:
-    """A session that belongs to nobody here."""
-    child = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    yield child
-    child.kill()
-    child.wait()
 
 
 def _left_by(

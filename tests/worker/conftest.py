@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,20 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
         yield shop
     finally:
         shop.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Callable[[str], dict[str, str]]:
+    """Of some code, the environment in which every Python runs it first."""
+
+    def environment(code: str) -> dict[str, str]:
+        folder = tmp_path / "site"
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(code)
+        path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+        return {"PYTHONPATH": path}
+
+    return environment
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -210,21 +210,21 @@ if any(f'"first_slot": {{n}},' in word for word in sys.orig_argv for n in {doome
 """As where the kernel ends them for the memory they take."""
 
 
-def _doom(folder: Path, monkeypatch: pytest.MonkeyPatch, *doomed: int) -> None:
+def _doom(
+    site: Callable[[str], dict[str, str]], monkeypatch: pytest.MonkeyPatch, *doomed: int
+) -> None:
     """Have these workers, by the number of their first slot, killed at each start."""
-    (folder / "sitecustomize.py").write_text(DOOMED.format(doomed=doomed))
-    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
-    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.setenv("PYTHONPATH", site(DOOMED.format(doomed=doomed))["PYTHONPATH"])
 
 
 def test_a_start_tells_of_those_that_are_ready_when_others_never_get_so(
     there: Shop,
     home: Path,
-    tmp_path: Path,
+    site: Callable[[str], dict[str, str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _doom(tmp_path, monkeypatch, 1)
+    _doom(site, monkeypatch, 1)
     pids = detached(there, count=2)
     assert pids == [worker.pid for worker in there.workers()]
     wait_until(lambda: log_of(home).read_text().count("died (signal 9)") >= 3)
@@ -234,9 +234,12 @@ def test_a_start_tells_of_those_that_are_ready_when_others_never_get_so(
 
 
 def test_a_start_of_which_no_worker_gets_ready_is_an_error_of_the_starter(
-    there: Shop, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    there: Shop,
+    home: Path,
+    site: Callable[[str], dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _doom(tmp_path, monkeypatch, 0, 1)
+    _doom(site, monkeypatch, 0, 1)
     with pytest.raises(QueuectlError, match="could not be started"):
         detached(there, count=2)
     wait_until(lambda: not workers_of(there.uid))

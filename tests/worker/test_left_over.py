@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -255,10 +255,13 @@ def test_a_worker_short_of_descriptors_goes_on_and_ends_its_runs_when_it_has_som
         # The group of the run is told without a look at anybody.
         wait_until(lambda: sum(map(lives, both)) == 1)
         end = time.monotonic() + 2
-        while time.monotonic() < end:
+
+        def still_so() -> bool:
             assert sum(map(lives, both)) == 1
             assert shop.state(id) == PROCESSING
-            time.sleep(0.05)
+            return time.monotonic() >= end
+
+        wait_until(still_so)
     assert shop.wait_for(id).outcome == TIMEOUT
     assert not any(map(lives, both))
     assert shop.worker().id == worker.id
@@ -292,13 +295,10 @@ os.pidfd_open = refuse
 
 @pytest.mark.parametrize("refusal", ["ENOSYS", "EPERM"])
 def test_what_a_dead_worker_ran_is_ended_where_the_kernel_holds_no_process(
-    shop: Shop, witness: Witness, tmp_path: Path, refusal: str
+    shop: Shop, witness: Witness, site: Callable[[str], dict[str, str]], refusal: str
 ) -> None:
-    folder = tmp_path / "site"
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(NO_PIDFD.format(errno=refusal))
     shop.configure(kill_grace=0.2)
-    shop.start(env={"PYTHONPATH": str(folder)})
+    shop.start(env=site(NO_PIDFD.format(errno=refusal)))
     shop.add(
         witness.line("[ $QUEUECTL_ATTEMPT = 2 ] || { trap '' TERM; sleep 30; }"), "job", base=0
     )

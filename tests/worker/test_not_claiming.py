@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 from queuectl.model import COMPLETED, PENDING, PROCESSING
@@ -43,17 +44,11 @@ rescue.end_runs = slow
 """
 
 
-def _customized(folder: Path, text: str) -> dict[str, str]:
-    (folder / "sitecustomize.py").write_text(text)
-    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
-    return {"PYTHONPATH": path}
-
-
 def test_a_worker_that_can_start_nothing_now_does_not_claim_again_and_again(
-    shop: Shop, tmp_path: Path
+    shop: Shop, site: Callable[[str], dict[str, str]]
 ) -> None:
     shop.configure(worker_poll_interval=NEVER)
-    supervisor = shop.start(env=_customized(tmp_path, _FEW))
+    supervisor = shop.start(env=site(_FEW))
     shop.add("true", "a")
     assert shop.wait_for("a").state == COMPLETED
     (run,) = shop.store.history("a")
@@ -62,12 +57,12 @@ def test_a_worker_that_can_start_nothing_now_does_not_claim_again_and_again(
 
 
 def test_a_worker_told_to_stop_twice_starts_nothing_that_came_between(
-    shop: Shop, tmp_path: Path
+    shop: Shop, site: Callable[[str], dict[str, str]], tmp_path: Path
 ) -> None:
     """The answer to a turn that was under way brings a job, and word of the other."""
     flag = tmp_path / "slow"
     shop.configure(worker_poll_interval=NEVER)
-    shop.start(env=_customized(tmp_path, _SLOW.format(flag=str(flag))), concurrency=2)
+    shop.start(env=site(_SLOW.format(flag=str(flag))), concurrency=2)
     shop.add("sleep 2", "a")
     wait_until(lambda: shop.state("a") == PROCESSING)
     worker = shop.worker()
@@ -80,9 +75,11 @@ def test_a_worker_told_to_stop_twice_starts_nothing_that_came_between(
     assert shop.state("b") == PENDING
 
 
-def test_a_worker_that_gives_up_claims_no_more(shop: Shop, tmp_path: Path) -> None:
+def test_a_worker_that_gives_up_claims_no_more(
+    shop: Shop, site: Callable[[str], dict[str, str]]
+) -> None:
     shop.configure(worker_poll_interval=0.1)
-    supervisor = shop.start(env=_customized(tmp_path, _SLOW_END))
+    supervisor = shop.start(env=site(_SLOW_END))
     shop.run("true")
     shutil.rmtree(shop.store.slot_dir)
     wait_until(lambda: "giving up" in supervisor.log)

@@ -8,7 +8,7 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -72,26 +72,22 @@ def test_a_supervisor_without_descriptors_keeps_its_workers_and_replaces_the_dea
     wait_until(lambda: open_files(supervisor.pid) == before, what="for nothing to be left open")
 
 
-def test_a_start_waits_until_there_may_be_processes(shop: Shop, tmp_path: Path) -> None:
-    supervisor = shop.start(env=_site(tmp_path, FEW_PROCESSES.format(times=2)))
+def test_a_start_waits_until_there_may_be_processes(
+    shop: Shop, site: Callable[[str], dict[str, str]]
+) -> None:
+    supervisor = shop.start(env=site(FEW_PROCESSES.format(times=2)))
     assert supervisor.log.count("trying again") == 2
     assert shop.run("true").state == COMPLETED
 
 
 def test_a_start_that_never_may_have_processes_ends_with_words(
-    shop: Shop, tmp_path: Path
+    shop: Shop, site: Callable[[str], dict[str, str]]
 ) -> None:
-    few = _site(tmp_path, FEW_PROCESSES.format(times=1_000_000))
+    few = site(FEW_PROCESSES.format(times=1_000_000))
     supervisor = shop.start(count=2, ready=False, env=few)
     assert supervisor.wait() == STORE_FAILED
     assert "Resource temporarily unavailable" in supervisor.log
     assert "giving up: no worker gets ready" in supervisor.log
-
-
-def _site(folder: Path, code: str) -> dict[str, str]:
-    """The environment in which every Python runs this code first."""
-    (folder / "sitecustomize.py").write_text(code)
-    return {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
 
 
 def test_a_worker_that_cannot_be_watched_for_want_of_descriptors_is_not_killed_for_it(
@@ -127,15 +123,6 @@ def test_a_worker_that_dies_for_hours_is_still_replaced(shop: Shop) -> None:
         child.started = time.monotonic()
         supervisor._ended(child, signal.SIGKILL)
     assert not child.done
-
-
-@pytest.fixture
-def bystander() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that stands for a worker."""
-    child = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    yield child
-    child.kill()
-    child.wait()
 
 
 @pytest.fixture

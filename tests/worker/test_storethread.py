@@ -54,6 +54,14 @@ def begun(bell: Doorbell) -> Iterator[list[StoreThread]]:
         thread.finish(5)
 
 
+@pytest.fixture
+def thread(shop: Shop, bell: Doorbell, begun: list[StoreThread]) -> StoreThread:
+    """One that looks nowhere, not started yet."""
+    thread = StoreThread(lambda: _open(shop), look_nowhere, 60, bell)
+    begun.append(thread)
+    return thread
+
+
 def deliver_until(thread: StoreThread, condition: Any) -> None:
     def look() -> bool:
         if select.select([thread.fileno()], [], [], 0)[0]:
@@ -63,11 +71,7 @@ def deliver_until(thread: StoreThread, condition: Any) -> None:
     wait_until(look)
 
 
-def test_calls_are_done_in_order_there_and_told_here(
-    shop: Shop, bell: Doorbell, begun: list[StoreThread]
-) -> None:
-    thread = StoreThread(lambda: _open(shop), look_nowhere, 60, bell)
-    begun.append(thread)
+def test_calls_are_done_in_order_there_and_told_here(shop: Shop, thread: StoreThread) -> None:
     heard, where = Heard(), Heard()
     for n in range(5):
         thread.call(lambda _store, n=n: n, heard)
@@ -88,10 +92,8 @@ def _open(shop: Shop) -> Store:
 
 
 def test_an_error_of_the_store_is_told_and_the_thread_goes_on(
-    shop: Shop, bell: Doorbell, begun: list[StoreThread]
+    shop: Shop, thread: StoreThread
 ) -> None:
-    thread = StoreThread(lambda: _open(shop), look_nowhere, 60, bell)
-    begun.append(thread)
     heard = Heard()
 
     def refuse(_store: Store) -> None:
@@ -126,10 +128,8 @@ def test_a_store_that_cannot_be_opened_is_tried_again_with_the_next_call(
 
 
 def test_what_stands_by_is_done_once_when_the_bell_rings(
-    shop: Shop, bell: Doorbell, begun: list[StoreThread]
+    shop: Shop, thread: StoreThread
 ) -> None:
-    thread = StoreThread(lambda: _open(shop), look_nowhere, 60, bell)
-    begun.append(thread)
     done, rung = Heard(), Heard()
     thread.on_bell = rung
     thread.start()
@@ -143,10 +143,8 @@ def test_what_stands_by_is_done_once_when_the_bell_rings(
 
 
 def test_whoever_hears_of_news_elsewhere_may_ring_without_a_bell(
-    shop: Shop, bell: Doorbell, begun: list[StoreThread]
+    shop: Shop, thread: StoreThread
 ) -> None:
-    thread = StoreThread(lambda: _open(shop), look_nowhere, 60, bell)
-    begun.append(thread)
     done, rung, called = Heard(), Heard(), Heard()
     thread.on_bell = rung
     thread.call(lambda _store: thread.ring(), called)
@@ -158,11 +156,7 @@ def test_whoever_hears_of_news_elsewhere_may_ring_without_a_bell(
     assert (done.results, called.results) == ([shop.uid], [None])
 
 
-def test_what_has_stood_down_is_never_done(
-    shop: Shop, bell: Doorbell, begun: list[StoreThread]
-) -> None:
-    thread = StoreThread(lambda: _open(shop), look_nowhere, 60, bell)
-    begun.append(thread)
+def test_what_has_stood_down_is_never_done(shop: Shop, thread: StoreThread) -> None:
     done, rung = Heard(), Heard()
     thread.on_bell = rung
     thread.stand_by(lambda store: store.uid, done)

@@ -1,7 +1,7 @@
 """A worker: one event loop and one store thread.
 
 The loop serves child exits, output pipes, timers and signals, and never waits for the
-store (see `turns`), nor does it hear the doorbell before the store's thread.
+store (see `turns`). The doorbell is heard by the store's thread.
 """
 
 from __future__ import annotations
