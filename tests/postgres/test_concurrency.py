@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import psycopg
 import pytest
 
 from postgres_server import PostgresServer, wait_until_somebody_waits
@@ -39,14 +40,15 @@ def together(*operations: Callable[[], Any]) -> list[Any]:
     return results
 
 
+@pytest.mark.parametrize("queues", [1, 5])
 def test_many_workers_share_the_jobs_in_order_and_none_goes_away_empty_handed(
-    store: PostgresStore, open_store: Open, run_sql: Sql
+    store: PostgresStore, open_store: Open, run_sql: Sql, queues: int
 ) -> None:
-    store.enqueue([a_job(queue=f"q{n % 5}", priority=n % 3 + 1) for n in range(900)], T0)
+    store.enqueue([a_job(queue=f"q{n % queues}", priority=n % 3 + 1) for n in range(900)], T0)
 
     def work(mine: PostgresStore) -> list[str]:
         taken: list[str] = []
-        with living_worker(mine) as worker:
+        with living_worker(mine, queues=[f"q{n}" for n in range(queues)]) as worker:
             finishes: Sequence[Any] = ()
             while True:
                 turn = worker.turn(*finishes, free=7)
@@ -219,12 +221,14 @@ def test_a_deadlock_is_answered_by_trying_again(
     assert set(states(store).values()) == {CANCELLED}
 
 
+@pytest.mark.parametrize("queues", [1, 3])
 def test_a_claim_passes_over_what_others_are_just_taking(
-    store: PostgresStore, open_store: Open
+    store: PostgresStore, open_store: Open, queues: int
 ) -> None:
-    store.enqueue([a_job() for _ in range(10)], T0)
-    other = open_store()
-    with living_worker(store, "one"), living_worker(other) as two:
+    store.enqueue([a_job(queue=f"q{n % queues}") for n in range(10)], T0)
+    served = [f"q{n}" for n in range(queues)]
+    other = open_store(wait_seconds=5)
+    with living_worker(store, "one", queues=served), living_worker(other, queues=served) as two:
         with store._db.write():
             store._db.execute("SELECT queuectl.enter_turn('one', $1)", (store._db.session,))
             cursor = store._claim("one", Want(3), 4, T0)
@@ -232,6 +236,33 @@ def test_a_claim_passes_over_what_others_are_just_taking(
             cursor.fetchall()
             assert ids(two.claim(3)) == ["j4", "j5", "j6"]
         assert ids(two.claim(9)) == ["j7", "j8", "j9", "j10"]
+
+
+@pytest.mark.parametrize("queues", [1, 3])
+def test_what_others_held_and_did_not_take_is_claimed_after_all(
+    open_store: Open,
+    server: PostgresServer,
+    database: str,
+    queues: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They hold what they may take, and then leave some: jobs behind one with a single try."""
+    store = open_store()
+    store.enqueue([a_job(queue=f"q{n % queues}") for n in range(5)], T0)
+    once = store._take_turn
+
+    def let_go_after(*values: Any) -> Any:
+        answer = once(*values)
+        holder.rollback()
+        return answer
+
+    monkeypatch.setattr(store, "_take_turn", let_go_after)
+    with (
+        psycopg.connect(server.url(database)) as holder,
+        living_worker(store, queues=[f"q{n}" for n in range(queues)]) as worker,
+    ):
+        holder.execute("SELECT FROM queuectl.jobs WHERE seq < 4 FOR UPDATE")
+        assert sorted(ids(worker.claim(4))) == ["j1", "j2", "j4", "j5"]
 
 
 def test_a_turn_that_finds_nothing_it_may_take_leaves_no_trace(

@@ -6,7 +6,6 @@ number of finished ones (a fifth of it are scheduled); the bounds are the same f
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from postgres_server import PostgresServer, shared_server
 from queuectl.model import COMPLETED
 from queuectl.store.postgres import PostgresStore
+from queuectl.store.postgres.arrays import columns
 from queuectl.store.postgres.database import sql
 from queuectl.store.postgres.engine import _end_of
 from store.helpers import T0, LivingWorker, a_job, living_worker, the_end
@@ -128,6 +128,10 @@ def explain_prepared(store: PostgresStore, name: str, types: str, values: str) -
     return Cost(found[0])
 
 
+_ENDS = (
+    "text, bigint[], bigint[], integer[], text[], integer[], bigint[], boolean[], text[],"
+    " integer[], text[], text[], bigint[], bigint[], double precision[], text[]"
+)
 SMALL_TABLES = {
     "queues", "workers", "counts", "count_changes", "total_changes", "captures",
 }  # fmt: skip
@@ -245,9 +249,9 @@ def test_an_end_touches_its_own_job_after_a_quiet_time(
     with living_worker(rush) as worker:
         claims = worker.claim(8)
         if name == "finish":
-            ends = json.dumps([_end_of(the_end(claim)) for claim in claims])
-            values: tuple[Any, ...] = (worker.id, ends)
-            types, literals = "text, jsonb", f"'{worker.id}', '{ends}'"
+            ends = columns([_end_of(the_end(claim)) for claim in claims])
+            values: tuple[Any, ...] = (worker.id, *ends)
+            types, literals = _ENDS, ", ".join(f"'{value}'" for value in values)
         else:
             tokens = [claim.token for claim in claims]
             values = (worker.id, tokens, T0)
@@ -264,7 +268,7 @@ def test_an_end_touches_its_own_job_after_a_quiet_time(
 
 _OF_TURNS_AND_SCREENS = {
     "claim": "text, bigint, bigint, bigint, bigint, integer[]",
-    "finish": "text, jsonb",
+    "finish": _ENDS,
     "refused": "bigint[], text[], bigint[]",
     "line_up": "text, bigint, bigint",
     "look": "text",
@@ -307,11 +311,11 @@ def test_a_plan_made_while_the_store_was_empty_does_when_it_is_full(
             other.turn(*[the_end(claim) for claim in other.claim(2_000)])
             other.claim(2_000)
             claims = worker.claim(8)
-            ends = json.dumps([_end_of(the_end(claim)) for claim in claims])
+            ends = columns([_end_of(the_end(claim)) for claim in claims])
             tokens = [claim.token for claim in claims]
             given = {
                 "claim": f"'w', {T0}, 16, 16, 80, '{{}}'",
-                "finish": f"'w', '{ends}'",
+                "finish": ", ".join(f"'{value}'" for value in ("w", *ends)),
                 "refused": f"ARRAY{tokens}, ARRAY{[COMPLETED] * 8}, ARRAY{[T0] * 8}",
                 "line_up": f"'w', {T0}, 500",
                 "give_back": f"'w', ARRAY{tokens}, {T0}",

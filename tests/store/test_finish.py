@@ -54,6 +54,17 @@ def test_a_run_that_failed_waits_out_its_backoff(store: Store, worker: LivingWor
     assert (job.exit_code, job.error, job.due_at) == (7, "exit code 7", T0 + 2 * SECOND)
 
 
+@pytest.mark.parametrize(
+    "error", ["", "NULL", "{a,b}", 'said "no"', "C:\\new\\", "one\ntwo, three\t", "naïve 🦊"]
+)
+def test_an_error_is_kept_to_the_letter(store: Store, worker: LivingWorker, error: str) -> None:
+    add(store, "a", "b")
+    a, b = worker.claim(2)
+    worker.turn(the_end(a, FAILED, error=error), the_end(b))
+    assert store.get("a").error == error
+    assert store.get("b").error is None
+
+
 def test_a_run_that_timed_out_is_charged_and_says_so(
     store: Store, worker: LivingWorker
 ) -> None:

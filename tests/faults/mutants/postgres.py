@@ -58,15 +58,29 @@ POSTGRES = [
     Mutant(
         "PostgreSQL: what others are taking is not passed over",
         _PGSQL + "claim.sql",
-        "    FOR UPDATE SKIP LOCKED\n",
-        "",
+        "        FOR UPDATE SKIP LOCKED\n    ) c",
+        "        FOR UPDATE\n    ) c",
+        "tests/postgres/test_concurrency.py",
+    ),
+    Mutant(
+        "PostgreSQL: of several queues, what others are taking is not passed over",
+        _PGSQL + "claim.sql",
+        "    FOR UPDATE SKIP LOCKED\n), taken",
+        "), taken",
+        "tests/postgres/test_concurrency.py",
+    ),
+    Mutant(
+        "PostgreSQL: what others held is not tried again",
+        _PG + "engine.py",
+        "bool(rows) and rows[0][20]",
+        "False",
         "tests/postgres/test_concurrency.py",
     ),
     Mutant(
         "PostgreSQL: jobs with one try are claimed ahead",
         _PGSQL + "claim.sql",
-        "WHERE stop IS NULL OR place < stop",
-        "WHERE stop IS NULL OR true",
+        "WHERE place > $3 AND max_retries <= 1), $4 + 1)",
+        "WHERE place > $3 AND max_retries <= -1), $4 + 1)",
         "tests/store/test_claim.py -k postgres",
     ),
     Mutant(

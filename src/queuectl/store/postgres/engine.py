@@ -17,7 +17,8 @@ from queuectl.model import (
 )
 from queuectl.retry import RetryPolicy
 from queuectl.store.base import PROMOTED_A_TURN
-from queuectl.store.encoding import compact, read_command, read_map
+from queuectl.store.encoding import read_command, read_map
+from queuectl.store.postgres.arrays import columns
 from queuectl.store.postgres.database import sql
 from queuectl.store.postgres.failures import OtherSessionError, again_after_conflicts
 from queuectl.store.postgres.proof import folder_mark, is_dead_here
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
     from queuectl.model import OutputPart
     from queuectl.store.postgres.wire import Answer
+
+_ENDS_AT_ONCE = 200
+"""An element of an array is found by walking there."""
 
 
 class _Look:
@@ -179,11 +183,13 @@ class Engine(Shared):
         if not finishes:
             return None
         first = {finish.token: finish for finish in reversed(finishes)}
-        ends = compact([_end_of(finish) for finish in first.values()])
-        self._db.execute(sql("finish"), (worker_id, ends))
+        ends = [_end_of(finish) for finish in first.values()]
+        for some in range(0, len(ends), _ENDS_AT_ONCE):
+            of_some = columns(ends[some : some + _ENDS_AT_ONCE])
+            self._db.execute(sql("finish"), (worker_id, *of_some))
         self._settle_waiting([finish.seq for finish in first.values()], now)
         told = [(f.token, f.outcome.kind, f.outcome.finished_at) for f in finishes]
-        return self._db.execute(sql("refused"), _columns(told))
+        return self._db.execute(sql("refused"), columns(told))
 
     def _claim(
         self, worker_id: str, want: Want, candidates: int, now: int
@@ -318,25 +324,26 @@ class Engine(Shared):
             self._db.execute(sql("ask_stop"), (list(worker_ids), float(seconds)))
 
 
-def _end_of(finish: Finish) -> dict[str, Any]:
+def _end_of(finish: Finish) -> tuple[float | str | None, ...]:
+    """As finish.sql numbers it."""
     token, seq, attempt, outcome, verdict, _output = finish
-    return {
-        "token": token,
-        "seq": seq,
-        "attempt": attempt,
-        "state": verdict.state,
-        "attempts": verdict.attempts,
-        "due_at": verdict.due_at,
-        "charged": verdict.charged,
-        "outcome": outcome.kind,
-        "exit_code": outcome.exit_code,
-        "signal": outcome.signal,
-        "error": None if outcome.error is None else storable(outcome.error),
-        "started_at": outcome.started_at,
-        "finished_at": outcome.finished_at,
-        "duration": outcome.duration,
-        "events": events_of(outcome.kind),
-    }
+    return (
+        token,
+        seq,
+        attempt,
+        verdict.state,
+        verdict.attempts,
+        verdict.due_at,
+        verdict.charged,
+        outcome.kind,
+        outcome.exit_code,
+        outcome.signal,
+        None if outcome.error is None else storable(outcome.error),
+        outcome.started_at,
+        outcome.finished_at,
+        outcome.duration,
+        " ".join(events_of(outcome.kind)),
+    )
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:

@@ -1,57 +1,73 @@
--- $1 worker, $2 now, $3 jobs of any kind, $4 jobs at most, $5 candidates a queue (more than
--- $4, since others may be taking the first ones this moment), $6 environments known already.
+-- $1 worker, $2 now, $3 jobs of any kind, $4 jobs at most, $5 candidates where several queues
+-- are open (more than $4, since others may be taking the first ones this moment),
+-- $6 environments known already.
 -- Where seq decides, ready and state are asked so that they find no partial index: when the
 -- statistics are of a time when all had ended, it looks cheap to read such a one as a whole.
 -- So does every index of a table that was empty then: hence ANY, and OFFSET 0, which keeps
 -- a subquery to itself.
--- One row at least; its last column says that others held candidates that were wanted.
+-- One row at least; its last column says that others held jobs that were wanted.
 WITH open AS MATERIALIZED (
-    SELECT q.number, CASE WHEN q.max_running IS NOT NULL THEN q.max_running - (
+    SELECT q.number, CASE WHEN q.max_running IS NOT NULL THEN greatest(0, q.max_running - (
             SELECT count(*) FROM queuectl.jobs r
             WHERE r.state = 'processing' AND r.queue = q.number
-        ) END AS room
+        )) END AS room
     FROM queuectl.workers w
         JOIN queuectl.queues q ON w.queues = '{}' OR q.name = ANY (w.queues)
     WHERE w.id = $1 AND NOT q.paused
+), alone AS MATERIALIZED (
+    SELECT * FROM open WHERE (SELECT count(*) FROM open) = 1
+), first_of_one AS MATERIALIZED (
+    -- The usual case: locked as they come, and what others hold is stepped over.
+    SELECT c.seq, c.priority, c.max_retries
+    FROM alone CROSS JOIN LATERAL (
+        SELECT j.seq, j.priority, j.max_retries FROM queuectl.jobs j
+        WHERE j.ready AND j.queue = alone.number
+        ORDER BY j.priority DESC, j.seq
+        LIMIT least($4, alone.room)
+        FOR UPDATE SKIP LOCKED
+    ) c
 ), line AS MATERIALIZED (
     -- Each queue is sought by itself.
     SELECT c.seq
     FROM open CROSS JOIN LATERAL (
-        SELECT f.seq, row_number() OVER (ORDER BY f.priority DESC, f.seq) AS place
-        FROM (
-            SELECT j.seq, j.priority FROM queuectl.jobs j
-            WHERE j.ready AND j.queue = open.number
-            ORDER BY j.priority DESC, j.seq
-            LIMIT $5
-        ) f
+        SELECT j.seq FROM queuectl.jobs j
+        WHERE j.ready AND j.queue = open.number
+        ORDER BY j.priority DESC, j.seq
+        LIMIT least($5, open.room)
     ) c
-    WHERE open.room IS NULL OR c.place <= open.room
-), taken AS MATERIALIZED (
+    WHERE NOT EXISTS (SELECT FROM alone)
+), first_of_several AS MATERIALIZED (
+    -- Merged before they are locked: what is locked is taken, nobody steps over it in vain.
     SELECT j.seq, j.priority, j.max_retries FROM queuectl.jobs j
     WHERE coalesce(j.ready, false) AND j.seq = ANY (ARRAY(SELECT seq FROM line))
     ORDER BY j.priority DESC, j.seq
     LIMIT $4
     FOR UPDATE SKIP LOCKED
-), chosen AS MATERIALIZED (
-    SELECT seq FROM (
-        SELECT seq, place,
-            min(place) FILTER (WHERE place > $3 AND max_retries <= 1) OVER () AS stop
-        FROM (
-            SELECT *, row_number() OVER (ORDER BY priority DESC, seq) AS place FROM taken
-        ) t
-    ) u
-    WHERE stop IS NULL OR place < stop
+), taken AS MATERIALIZED (
+    SELECT seq, max_retries, row_number() OVER (ORDER BY priority DESC, seq) AS place
+    FROM (SELECT * FROM first_of_one UNION ALL SELECT * FROM first_of_several) t
 ), started AS (
     UPDATE queuectl.jobs j SET state = 'processing', ready = NULL, due_at = NULL,
         runs = runs + 1, token = nextval('queuectl.tokens'), worker_id = $1,
         started_at = $2, finished_at = NULL, duration = NULL, updated_at = $2
-    WHERE j.seq = ANY (ARRAY(SELECT seq FROM chosen)) AND coalesce(j.ready, false)
-    RETURNING j.*
+    WHERE coalesce(j.ready, false) AND j.seq = ANY (ARRAY(
+        SELECT seq FROM taken WHERE place < coalesce(
+            (SELECT min(place) FROM taken WHERE place > $3 AND max_retries <= 1), $4 + 1)))
+    RETURNING j.seq, j.token, j.id, j.runs, j.attempts, j.max_retries, j.backoff_base,
+        j.backoff_max, j.backoff_jitter, j.queue, j.timeout_seconds, j.priority
 ), counted AS (
     INSERT INTO queuectl.total_changes (event, n)
     SELECT 'started', count(*) FROM started HAVING count(*) > 0
 ), shortfall AS MATERIALIZED (
-    SELECT (SELECT count(*) FROM taken) < least($4, (SELECT count(*) FROM line)) AS contended
+    SELECT (SELECT count(*) FROM taken) < $4 AND EXISTS (
+        SELECT FROM open CROSS JOIN LATERAL (
+            SELECT j.seq FROM queuectl.jobs j
+            WHERE j.ready AND j.queue = open.number
+            ORDER BY j.priority DESC, j.seq
+            LIMIT least($4, open.room)
+        ) c
+        WHERE NOT c.seq = ANY (ARRAY(SELECT seq FROM taken))
+    ) AS contended
 )
 SELECT j.seq, j.token, coalesce(j.id, 'j' || j.seq), j.runs, j.attempts, j.max_retries,
     j.backoff_base, j.backoff_max, j.backoff_jitter, s.command, s.is_argv, q.name,
