@@ -97,7 +97,7 @@ def test_a_heart_that_hears_that_others_have_its_jobs_lets_the_fence_fall(
     monkeypatch.setattr(heart_module, "open_store", store.open)
     heart = Heart("far away", "0a0a0a0a", LEASE, boot_ns(), slot_file)
     heart.start()
-    wait_until(lambda: heart.is_over)
+    wait_until(lambda: heart.seconds_left <= 0)
     _wait_for_the_end_of("heart")
 
 

@@ -105,6 +105,14 @@ def test_two_signals_mean_now_though_the_caller_ignores_others(shop: Shop) -> No
     assert shop.state("runs") == PENDING
 
 
+def test_a_job_starts_with_every_signal_at_its_default(shop: Shop) -> None:
+    shop.start(preexec_fn=_ignoring(signal.SIGUSR1, signal.SIGWINCH, signal.SIGRTMIN))
+    assert shop.run("kill -USR1 $$").signal == "SIGUSR1"
+    job = shop.run("grep SigIgn /proc/self/status")
+    of_the_c_library = 1 << 31 | 1 << 32  # nobody else can use them
+    assert int(shop.output(job.id).split()[1], 16) & ~of_the_c_library == 0
+
+
 # -- a terminal --------------------------------------------------------------------------
 
 

@@ -63,14 +63,9 @@ class Heart:
         self._stop.set()
 
     @property
-    def is_over(self) -> bool:
-        """Whether the fence has fallen: the worker's jobs must end at once."""
-        return self.seconds_left <= 0
-
-    @property
     def seconds_left(self) -> float:
-        """Until the fence falls."""
-        return (self._fence - boot_ns()) / 1e9
+        """Until the fence falls: then the worker's jobs must end at once."""
+        return (self._fence - time.clock_gettime_ns(time.CLOCK_BOOTTIME)) / 1e9
 
     def _renewed(self, began: int) -> None:
         self._set_fence(began + round((self._lease - self._margin) * 1e9))

@@ -81,6 +81,8 @@ class Loop:
         self._selector = DefaultSelector()
         self._selector.register(store.fileno(), EVENT_READ, store.deliver)
         self._heart = heart
+        self._look_within = settings.turn_every if heart is None else 0.0
+        """Seconds until the loop turns anyway."""
         self._backlog: deque[Claim] = deque()
         """Claimed ahead, not started."""
         self._pace = Pace(settings.slots)
@@ -175,20 +177,18 @@ class Loop:
             self._rescues.due_at,
             self._turns.due_at(now, stopping=self._stopping),
             self._pace.give_back_at if self._backlog else NEVER,
-            now + self._look_at_fence(),
+            now + self._look_within,
         )
         return max(0.0, until - now)
-
-    def _look_at_fence(self) -> float:
-        if self._heart is None:
-            return self._settings.turn_every
-        return min(_FENCE_LOOK, self._heart.seconds_left)
 
     def _keep_time(self) -> None:
         now = time.monotonic()
         self._runs.keep_time(now)
-        if self._heart is not None and self._heart.is_over:
-            self._lose_all(StoreError("the lease could not be renewed in time"))
+        if self._heart is not None:
+            left = self._heart.seconds_left
+            self._look_within = min(_FENCE_LOOK, left)
+            if left <= 0:
+                self._lose_all(StoreError("the lease could not be renewed in time"))
         if now >= self._stop_at:
             self._stop_at = NEVER
             self._runs.cut_off(at_once=False)

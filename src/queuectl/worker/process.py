@@ -30,17 +30,9 @@ NOT_FOUND = 127
 NOT_EXECUTABLE = 126
 _SHELL = b"/bin/sh"
 
-# Python ignores two of them, workers another, and a parent may have ignored more (nohup).
-_TO_DEFAULT = [
-    signal.SIGPIPE,
-    signal.SIGXFSZ,
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGTERM,
-    signal.SIGCHLD,
-    signal.SIGTTOU,
-]
+# Python ignores two of them, workers another, and a parent may have ignored any (nohup). All
+# are named: each that is not costs the child two calls to look and set instead of one.
+_TO_DEFAULT = tuple(signal.valid_signals())
 
 
 class CannotStartError(Exception):
