@@ -7,7 +7,7 @@ from queuectl.retry import RetryPolicy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 # States of a job (public).
 PENDING = "pending"
@@ -165,11 +165,29 @@ class Chunk(Record):
 
 class OutputPart(Record):
     """What changed in a run's kept output: chunks to put (new, or grown, or trimmed, by
-    `number`) and numbers to drop, as the last half moves on."""
+    `number`) and numbers to drop first, as the last half moves on."""
 
     token: int
     put: Sequence[Chunk]
     drop: Sequence[int] = ()
+
+    def then(self, later: OutputPart) -> OutputPart:
+        """What this part and a later one of the same run come to."""
+        put = {chunk.number: chunk for chunk in self.put}
+        for number in later.drop:
+            put.pop(number, None)
+        for chunk in later.put:
+            put[chunk.number] = chunk
+        return OutputPart(self.token, list(put.values()), [*self.drop, *later.drop])
+
+
+def one_a_run(parts: Iterable[OutputPart]) -> dict[int, OutputPart]:
+    """What parts, in the order they were made, come to: token -> part."""
+    found: dict[int, OutputPart] = {}
+    for part in parts:
+        older = found.get(part.token)
+        found[part.token] = part if older is None else older.then(part)
+    return found
 
 
 class Finish(Record):

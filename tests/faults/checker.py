@@ -8,7 +8,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable
 
-from queuectl.model import CANCELLED, COMPLETED, ENDED, STATES, Attempt, Filter, Job
+from queuectl.model import CANCELLED, COMPLETED, ENDED, STATES, STDOUT, Attempt, Filter, Job
 from queuectl.store.base import Store
 
 from .arena import Arena, Spec
@@ -40,6 +40,7 @@ def check(
         jobs = {job.id: job for job in store.list_jobs(Filter())}
         histories = {job_id: store.history(job_id) for job_id in jobs}
         wrong = _check_counts(store, jobs)
+        wrong += [line for history in histories.values() for line in _check_output(store, history)]
     wrong += [f"{job_id} was accepted and is gone" for job_id in _ids(accepted) - jobs.keys()]
     wrong += [f"{job_id} was refused and is there" for job_id in jobs.keys() & set(refused)]
     wrong += arena.damage()
@@ -106,6 +107,19 @@ def _check_counts(store: Store, jobs: dict[str, Job]) -> list[str]:
         for state in STATES
         if counts[state] != real[state]
     ]
+
+
+def _check_output(store: Store, history: list[Attempt]) -> list[str]:
+    """A run whose worker lived to tell how it ended has all that it printed."""
+    wrong = []
+    for attempt in history:
+        if attempt.outcome != COMPLETED:
+            continue
+        chunks = [c for c in store.read_output(attempt.token) if c.stream == STDOUT]
+        printed = b"".join(chunk.data for chunk in chunks)
+        if not (printed.startswith(b"begins\n") and printed.endswith(b"ends 0\n")):
+            wrong.append(f"token {attempt.token} completed and printed only {printed[-40:]!r}")
+    return wrong
 
 
 def _check_charges(job: Job, history: list[Attempt]) -> list[str]:

@@ -1,17 +1,19 @@
 # One run of a job in the arena: KIND [ARGUMENT]. Says in the witness file when it starts
-# and ends; holds a lock that all it starts inherit, so that two runs can't miss each other.
+# and ends, and prints it too; holds a lock that all it starts inherit, so that two runs can't miss each other.
 say() {
     read -r up _ < /proc/uptime
     printf '%s %s %s %s %s %s %s\n' "$1" "$QUEUECTL_JOB_ID" "$QUEUECTL_TOKEN" $$ "$up" "$2" \
         "${ARENA_HOST:-here}" >> "$ARENA/witness"
 }
 end() {
+    echo "ends $1"
     say stop "$1"
     exit "$1"
 }
 exec 8>> "$ARENA/locks/$QUEUECTL_JOB_ID"
 flock -n 8 || say overlap
 say start "$QUEUECTL_ATTEMPT"
+echo begins
 case $1 in
     quick) end 0 ;;
     nap) sleep "$2"; end 0 ;;

@@ -154,6 +154,37 @@ def test_output_sent_in_the_turn_of_its_finish_is_not_lost(
     assert store.read_output(b.token) == [OOPS]
 
 
+def test_what_waited_to_be_told_is_kept_beside_the_end_of_its_run(
+    store: Store, worker: LivingWorker
+) -> None:
+    """Parts and the end of a run come in one turn where the store was away meanwhile."""
+    add(store, "a")
+    claim = worker.claim_one()
+    finish = the_end(claim, output=OutputPart(claim.token, [WORLD]))
+    worker.turn(finish, output=[OutputPart(claim.token, [HELLO]), OutputPart(claim.token, [OOPS])])
+    assert store.read_output(claim.token) == [HELLO, OOPS, WORLD]
+    worker.turn(finish, output=[OutputPart(claim.token, [], drop=[1])])  # told again: too late
+    assert store.read_output(claim.token) == [HELLO, OOPS, WORLD]
+
+
+def test_of_several_parts_in_one_turn_the_last_holds(
+    store: Store, worker: LivingWorker
+) -> None:
+    add(store, "a")
+    claim = worker.claim_one()
+    grown = HELLO.replace(data=b"hello\nagain\n")
+    grown_more = HELLO.replace(data=b"hello\nagain\nand again\n")
+    parts = [
+        OutputPart(claim.token, [HELLO, OOPS]),
+        OutputPart(claim.token, [grown, WORLD]),
+        OutputPart(claim.token, [grown_more], drop=[3]),
+    ]
+    worker.turn(output=parts)
+    assert store.read_output(claim.token) == [grown_more, OOPS]
+    worker.turn(the_end(claim, output=OutputPart(claim.token, [], drop=[2])), output=parts[1:2])
+    assert store.read_output(claim.token) == [grown, WORLD]
+
+
 def test_output_stays_when_a_job_is_revived(store: Store, worker: LivingWorker) -> None:
     add(store, "a", max_retries=1)
     claim = worker.claim_one()

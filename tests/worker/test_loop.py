@@ -206,9 +206,10 @@ def test_a_job_claimed_ahead_can_be_cancelled(shop: Shop) -> None:
 def test_a_store_that_is_locked_delays_no_time_limit_and_loses_nothing(shop: Shop) -> None:
     witness = shop.folder / "witness"
     shop.configure(lease_seconds=3)
-    shop.start(concurrency=2)
+    shop.start(concurrency=3)
     shop.run("true")
     worker = shop.worker().id
+    shop.add("for i in 1 2 3 4; do echo $i; sleep 0.7; done", "talks")
     shop.add(f"echo long >> {witness}; exec sleep 30", "long", timeout_seconds=1, max_retries=1)
     shop.add(f"echo short >> {witness}; exec sleep 0.2", "short")
     wait_until(lambda: len(lines_of(witness)) == 2)
@@ -223,6 +224,7 @@ def test_a_store_that_is_locked_delays_no_time_limit_and_loses_nothing(shop: Sho
     assert (states["short"], states["waiting"]) == (COMPLETED, COMPLETED)
     assert sorted(lines_of(witness)) == ["long", "short"]
     assert shop.output("waiting") == "1\n"
+    assert shop.output("talks") == "1\n2\n3\n4\n"
     assert shop.worker().id == worker
 
 

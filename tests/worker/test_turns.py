@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from queuectl.errors import StoreError
-from queuectl.model import Turn, Want
+from queuectl.model import STDOUT, Turn, Want
+from queuectl.worker.output import OutputBuffer
 from queuectl.worker.report import Report
 from queuectl.worker.turns import Turns
 
@@ -84,6 +85,47 @@ def test_nothing_is_taken_while_what_is_held_is_asked_whatever_fails_meanwhile()
     turns.paused_until = 0.0
     assert is_due(turns)
     assert not turns.settled
+
+
+def test_what_is_printed_while_the_store_is_away_grows_no_larger_than_what_is_kept() -> None:
+    class Keeping(Calls):
+        def call(self, work: Any, done: Any) -> None:
+            self.work = work
+            super().call(work, done)
+
+    class Hearing:
+        def turn(self, _worker: Any, _finishes: Any, output: Any, _want: Any, _now: Any) -> Turn:
+            self.output = output
+            return Turn(())
+
+    calls, heard = Keeping(), Hearing()
+    turns = turns_over(calls)
+    buffer, other = OutputBuffer(7, 4096), OutputBuffer(8, 4096)
+    for second in range(300):
+        for run in (buffer, other):
+            run.take(STDOUT, b"%6d" % second * 500)
+            part = run.changes()
+            assert part is not None
+            turns.add_output(part)
+        if second == 5:
+            turns.take(Want(0), set)  # and is away until its answer comes
+        if second == 200:
+            calls.end(error=StoreError("away"))
+            turns.paused_until = 0.0
+            turns.take(Want(0), set)
+            calls.end()  # what is held
+            turns.take(Want(0), set)
+            calls.end(error=StoreError("away"))
+    turns.paused_until = 0.0
+    turns.take(Want(0), set)
+    calls.end()
+    turns.take(Want(0), set)
+    calls.work(heard)
+    first, second_part = heard.output
+    assert (first.token, second_part.token) == (7, 8)
+    kept = b"".join(chunk.data for chunk in sorted(first.put))
+    assert len(kept) == 4096
+    assert kept.endswith(b"   299" * 341)
 
 
 def test_a_turn_that_stands_by_gives_way_to_one_that_is_due() -> None:

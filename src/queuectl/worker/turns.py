@@ -9,6 +9,7 @@ import time
 
 from queuectl.clock import now_ms
 from queuectl.errors import StoreError, StoreTooNew
+from queuectl.model import one_a_run
 from queuectl.worker.doorbell import wake
 from queuectl.worker.faultpoints import reach
 from queuectl.worker.run import NEVER
@@ -53,7 +54,8 @@ class Turns:
         self._on_gone = on_gone
         self._on_outdated = on_outdated
         self._finished: list[Finish] = []
-        self._parts: list[OutputPart] = []
+        self._parts: dict[int, OutputPart] = {}
+        """By token: while the store is away they grow no larger than what is kept of a run."""
         self._gather_until = NEVER
         self._next_due = NEVER
         self._unsure = False
@@ -90,7 +92,8 @@ class Turns:
 
     def add_output(self, part: OutputPart) -> None:
         """A long run has printed something."""
-        self._parts.append(part)
+        older = self._parts.get(part.token)
+        self._parts[part.token] = part if older is None else older.then(part)
 
     def look_soon(self) -> None:
         """Something may be new: work for a free slot, or orders for a busy one."""
@@ -136,7 +139,7 @@ class Turns:
             self._ask_what_is_held(known() | {finish.token for finish in self._finished})
             return
         finishes, self._finished = self._finished, []
-        parts, self._parts = self._parts, []
+        parts, self._parts = list(self._parts.values()), {}
         self._gather_until = NEVER
         self._next_due = NEVER
         self._more = False
@@ -174,7 +177,7 @@ class Turns:
             self._under_way = False
             if error is not None or answer is None:
                 self._finished = finishes + self._finished
-                self._parts = parts + self._parts
+                self._parts = one_a_run([*parts, *self._parts.values()])
                 self._trouble(error)
                 return
             reach("turn.known")

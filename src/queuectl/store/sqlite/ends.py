@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from queuectl.model import CANCELLED, COMPLETED, DEAD, PROCESSING, Finish
+from queuectl.model import CANCELLED, COMPLETED, DEAD, PROCESSING, Finish, one_a_run
 from queuectl.store.sqlite.database import sql
 from queuectl.store.sqlite.shared import Shared
 from queuectl.transitions import events_of
@@ -72,8 +72,9 @@ class Ends(Shared):
     def _keep(self, parts: Sequence[OutputPart]) -> None:
         if not parts:
             return
-        drops = [(part.token, number) for part in parts for number in part.drop]
-        puts = [(part.token, *chunk) for part in parts for chunk in part.put]
+        runs = one_a_run(parts)
+        drops = [(token, number) for token, part in runs.items() for number in part.drop]
+        puts = [(token, *chunk) for token, part in runs.items() for chunk in part.put]
         self._db.executemany(sql("drop_output"), drops)
         self._db.executemany(sql("put_output"), puts)
 

@@ -101,9 +101,9 @@ class Engine(Ends, Store):
                     return self._answer(worker_id, [], [], stop, open_queues)
         with self._writing() as counts:
             stop, queues, host_name = self._orders(worker_id, want)
-            refused = self._record(finishes, worker_id, host_name, counts) if finishes else []
-            if output:
+            if output:  # before the ends: then their tokens are current no more
                 self._keep([part for part in output if self._is_current(worker_id, part)])
+            refused = self._record(finishes, worker_id, host_name, counts) if finishes else []
             self._promote(now)
             open_queues = self._open_queues(queues, counts)
             claims = self._claim(worker_id, open_queues, want, counts, now)
