@@ -42,7 +42,7 @@ def together(*operations: Callable[[], Any]) -> list[Any]:
 
 @pytest.mark.parametrize("queues", [1, 5])
 def test_many_workers_share_the_jobs_in_order_and_none_goes_away_empty_handed(
-    store: PostgresStore, open_store: Open, run_sql: Sql, queues: int
+    store: PostgresStore, open_store: Open, queues: int
 ) -> None:
     store.enqueue([a_job(queue=f"q{n % queues}", priority=n % 3 + 1) for n in range(900)], T0)
 
@@ -54,10 +54,7 @@ def test_many_workers_share_the_jobs_in_order_and_none_goes_away_empty_handed(
                 turn = worker.turn(*finishes, free=7)
                 taken += ids(turn.claims)
                 finishes = [the_end(claim) for claim in turn.claims]
-                if not finishes:
-                    # Nothing claimed means that others had hold of all there was.
-                    free = run_sql("SELECT seq FROM queuectl.jobs WHERE ready AND xmax = 0")
-                    assert free == []
+                if not finishes and turn.next_due is None:  # none that others only held
                     return taken
 
     mine = [open_store() for _ in range(6)]
@@ -231,7 +228,7 @@ def test_a_claim_passes_over_what_others_are_just_taking(
     with living_worker(store, "one", queues=served), living_worker(other, queues=served) as two:
         with store._db.write():
             store._db.execute("SELECT queuectl.enter_turn('one', $1)", (store._db.session,))
-            cursor = store._claim("one", Want(3), 4, T0)
+            cursor = store._claim("one", Want(3), T0)
             assert cursor is not None
             cursor.fetchall()
             assert ids(two.claim(3)) == ["j4", "j5", "j6"]
@@ -239,30 +236,60 @@ def test_a_claim_passes_over_what_others_are_just_taking(
 
 
 @pytest.mark.parametrize("queues", [1, 3])
-def test_what_others_held_and_did_not_take_is_claimed_after_all(
-    open_store: Open,
-    server: PostgresServer,
-    database: str,
-    queues: int,
-    monkeypatch: pytest.MonkeyPatch,
+def test_what_others_held_and_did_not_take_is_looked_at_again_soon(
+    store: PostgresStore, server: PostgresServer, database: str, queues: int
 ) -> None:
     """They hold what they may take, and then leave some: jobs behind one with a single try."""
-    store = open_store()
     store.enqueue([a_job(queue=f"q{n % queues}") for n in range(5)], T0)
-    once = store._take_turn
-
-    def let_go_after(*values: Any) -> Any:
-        answer = once(*values)
-        holder.rollback()
-        return answer
-
-    monkeypatch.setattr(store, "_take_turn", let_go_after)
+    later = T0 + 10**6
+    add(store, "later", run_at=later)
     with (
         psycopg.connect(server.url(database)) as holder,
         living_worker(store, queues=[f"q{n}" for n in range(queues)]) as worker,
     ):
         holder.execute("SELECT FROM queuectl.jobs WHERE seq < 4 FOR UPDATE")
-        assert sorted(ids(worker.claim(4))) == ["j1", "j2", "j4", "j5"]
+        turn = worker.turn(free=3)
+        assert ids(turn.claims) == ["j4", "j5"]
+        assert T0 < turn.next_due <= T0 + 50
+        assert worker.turn(free=1).next_due <= T0 + 50
+        assert worker.turn(free=0, ahead=3).next_due == later  # no slot waits for them
+        holder.rollback()
+        turn = worker.turn(free=3)
+        assert ids(turn.claims) == ["j1", "j2", "j3"]
+        assert turn.next_due == later
+
+
+def test_a_job_that_is_due_and_held_by_others_keeps_nobody_busy(
+    store: PostgresStore, server: PostgresServer, database: str
+) -> None:
+    add(store, "a", run_at=T0 + 1000)
+    now = T0 + 5000
+    with psycopg.connect(server.url(database)) as holder, living_worker(store) as worker:
+        holder.execute("SELECT FROM queuectl.jobs FOR SHARE")
+        for free in (0, 2):
+            turn = worker.turn(free=free, now=now)
+            assert (turn.claims, now < turn.next_due <= now + 50) == ([], True)
+        holder.rollback()
+        assert ids(worker.turn(free=2, now=now).claims) == ["a"]
+
+
+@pytest.mark.parametrize("why", ["empty", "full"])
+def test_nobody_stands_in_line_at_a_queue_where_there_is_nothing_to_take(
+    store: PostgresStore, open_store: Open, why: str
+) -> None:
+    store.set_queue("limited", limit=1)
+    other = open_store(wait_seconds=5)
+    with living_worker(store, "one") as one, living_worker(other) as two:
+        if why == "full":
+            store.enqueue([a_job(queue="limited") for _ in range(3)], T0)
+            one.claim_one()
+        store.enqueue([a_job() for _ in range(4)], T0)
+        with store._db.write():
+            store._db.execute("SELECT queuectl.enter_turn('one', $1)", (store._db.session,))
+            answer = store._claim("one", Want(2), T0)
+            assert answer is not None
+            assert len(answer.fetchall()) == 2
+            assert len(two.claim(2)) == 2
 
 
 def test_a_turn_that_finds_nothing_it_may_take_leaves_no_trace(

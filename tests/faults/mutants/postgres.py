@@ -70,11 +70,25 @@ POSTGRES = [
         "tests/postgres/test_concurrency.py",
     ),
     Mutant(
-        "PostgreSQL: what others held is not tried again",
+        "PostgreSQL: what others held is not looked at again soon",
         _PG + "engine.py",
         "bool(rows) and rows[0][20]",
         "False",
         "tests/postgres/test_concurrency.py",
+    ),
+    Mutant(
+        "PostgreSQL: what is due and held keeps workers busy",
+        _PG + "engine.py",
+        "overdue = not turn.claims and",
+        "overdue = False and",
+        "tests/postgres/test_concurrency.py",
+    ),
+    Mutant(
+        "PostgreSQL: output that waited is lost beside the end of its run",
+        _PG + "engine.py",
+        "one_a_run([*output, *ends.values()])",
+        "one_a_run([*(p for p in output if p.token not in ends), *ends.values()])",
+        _OUTPUT,
     ),
     Mutant(
         "PostgreSQL: jobs with one try are claimed ahead",

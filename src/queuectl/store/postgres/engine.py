@@ -14,6 +14,7 @@ from queuectl.model import (
     Turn,
     Want,
     Worker,
+    one_a_run,
 )
 from queuectl.retry import RetryPolicy
 from queuectl.store.base import PROMOTED_A_TURN
@@ -35,8 +36,12 @@ if TYPE_CHECKING:
     from queuectl.model import OutputPart
     from queuectl.store.postgres.wire import Answer
 
-_ENDS_AT_ONCE = 200
-"""An element of an array is found by walking there."""
+_ENDS_AT_ONCE = 40
+"""Of many, the plan would look at each for each."""
+_LOOK_AGAIN = 20
+"""Milliseconds until what others held is looked at again."""
+_CANDIDATES, _CANDIDATES_MORE = 4, 16
+"""So many times what is wanted, and so many more: others take the first ones meanwhile."""
 
 
 class _Look:
@@ -108,19 +113,18 @@ class Engine(Shared):
             look = self._look(worker_id)
             if look.next_due is None or look.next_due > now:
                 return look.answer([])
-        turn, contended = self._take_turn(worker_id, finishes, output, want, 4, now)
-        claims = list(turn.claims)
-        refused = turn.refused
-        for candidates in (16, 64, 256):
-            # What others held while they took their own may be free by now.
-            if not contended:
-                break
-            rest = Want(max(0, want.free - len(claims)), want.ahead)
-            turn, contended = self._take_turn(worker_id, [], [], rest, candidates, now)
-            claims += turn.claims
-        if finishes or claims:
+        turn, contended = self._take_turn(worker_id, finishes, output, want, now)
+        if finishes or turn.claims:
             self._fold_by_chance()
-        return turn.replace(claims=claims, refused=refused)
+        # Others hold what a free slot could have had, or what is due, and may leave it: nobody
+        # will tell us when.
+        missed = contended and len(turn.claims) < want.free
+        overdue = not turn.claims and turn.next_due is not None and turn.next_due <= now
+        if missed or overdue:
+            soon = now + _LOOK_AGAIN
+            keeps = turn.next_due is not None and not overdue
+            turn = turn.replace(next_due=min(soon, turn.next_due) if keeps else soon)
+        return turn
 
     def _look(self, worker_id: str) -> _Look:
         with self._db.read():
@@ -134,7 +138,6 @@ class Engine(Shared):
         finishes: Sequence[Finish],
         output: Sequence[OutputPart],
         want: Want,
-        candidates: int,
         now: int,
     ) -> tuple[Turn, bool]:
         """All in one round trip, and whether others held what would have been ours."""
@@ -144,7 +147,7 @@ class Engine(Shared):
                 self._db.execute(sql("enter_turn"), (worker_id, self._db.session, known))
                 self._keep(worker_id, finishes, output)
                 refused = self._finish(worker_id, finishes, now)
-                claims = self._claim(worker_id, want, candidates, now)
+                claims = self._claim(worker_id, want, now)
                 look = self._db.execute(sql("look"), (worker_id,))
         except OtherSessionError:
             self.held(worker_id)
@@ -165,15 +168,13 @@ class Engine(Shared):
         self, worker_id: str, finishes: Sequence[Finish], output: Sequence[OutputPart]
     ) -> None:
         """Before the finishes, while their tokens are still current."""
-        ending = {finish.token for finish in finishes}
-        parts = [part for part in output if part.token not in ending]
-        parts += [finish.output for finish in finishes if finish.output is not None]
-        drops = [(part.token, number) for part in parts for number in part.drop]
-        chunks = {(p.token, chunk.number): chunk for p in reversed(parts) for chunk in p.put}
+        ends = {f.token: f.output for f in reversed(finishes) if f.output is not None}
+        runs = one_a_run([*output, *ends.values()])
+        drops = [(token, number) for token, part in runs.items() for number in part.drop]
+        rows = [(token, *chunk) for token, part in runs.items() for chunk in part.put]
         if drops:
             self._db.execute(sql("drop_output"), (worker_id, *_columns(drops)))
-        if chunks:
-            rows = [(token, *chunk) for (token, _number), chunk in chunks.items()]
+        if rows:
             self._db.execute(sql("put_output"), (worker_id, *_columns(rows)))
 
     def _finish(
@@ -192,7 +193,7 @@ class Engine(Shared):
         return self._db.execute(sql("refused"), columns(told))
 
     def _claim(
-        self, worker_id: str, want: Want, candidates: int, now: int
+        self, worker_id: str, want: Want, now: int
     ) -> Answer | psycopg.Cursor[Any] | None:
         most = want.free + want.ahead
         if most <= 0:
@@ -208,7 +209,7 @@ class Engine(Shared):
                 now,
                 want.free,
                 most,
-                candidates * most + 16,
+                _CANDIDATES * most + _CANDIDATES_MORE,
                 list(self._captures),
             ),
         )

@@ -183,7 +183,8 @@ CREATE TABLE queuectl.workers (
 
 -- Counts. A row for each that every commit raises would put all commits in single file,
 -- so each only adds a row of change, without an index, and now and then somebody folds
--- the changes into the sums (fold.sql). What holds is the sum and the changes together.
+-- the changes into the sums (fold_counts.sql, fold_totals.sql). What holds is the sum and the
+-- changes together.
 CREATE TABLE queuectl.counts (
     queue integer NOT NULL,
     state text NOT NULL,
@@ -282,6 +283,33 @@ BEGIN
             FOR UPDATE SKIP LOCKED
         ));
     END IF;
+END $$;
+
+-- Claims of a queue with a limit stand in line, so that each counts what the last one took: only
+-- where there is something to take, since whoever claims from it keeps its place until the
+-- commit is on disk. (Not by a lock on the queue's row, which would be a write even where there
+-- is nothing to claim.) A claim takes from no such queue where it does not stand in line.
+CREATE FUNCTION queuectl.line_up(worker text, at bigint, most bigint)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    number integer;
+    in_line integer[] := '{}';
+BEGIN
+    PERFORM queuectl.promote(at, most);
+    FOR number IN
+        SELECT q.number FROM queuectl.queues q JOIN queuectl.workers w ON w.id = worker
+        WHERE q.max_running IS NOT NULL AND NOT q.paused
+            AND (w.queues = '{}' OR q.name = ANY (w.queues))
+            AND EXISTS (SELECT FROM queuectl.jobs j WHERE j.ready AND j.queue = q.number)
+            AND q.max_running > (
+                SELECT count(*) FROM queuectl.jobs r
+                WHERE r.state = 'processing' AND r.queue = q.number)
+        ORDER BY q.number
+    LOOP
+        PERFORM pg_advisory_xact_lock(7816544, number);
+        in_line := in_line || number;
+    END LOOP;
+    PERFORM set_config('queuectl.in_line', in_line::text, true);
 END $$;
 
 -- Jobs have ended, or (`reason` given) are about to be removed: free those that waited for

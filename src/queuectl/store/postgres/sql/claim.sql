@@ -1,6 +1,6 @@
--- $1 worker, $2 now, $3 jobs of any kind, $4 jobs at most, $5 candidates where several queues
--- are open (more than $4, since others may be taking the first ones this moment),
--- $6 environments known already.
+-- After line_up. $1 worker, $2 now, $3 jobs of any kind, $4 jobs at most, $5 candidates where
+-- several queues are open (more than $4, since others may be taking the first ones this
+-- moment), $6 environments known already.
 -- Where seq decides, ready and state are asked so that they find no partial index: when the
 -- statistics are of a time when all had ended, it looks cheap to read such a one as a whole.
 -- So does every index of a table that was empty then: hence ANY, and OFFSET 0, which keeps
@@ -13,7 +13,8 @@ WITH open AS MATERIALIZED (
         )) END AS room
     FROM queuectl.workers w
         JOIN queuectl.queues q ON w.queues = '{}' OR q.name = ANY (w.queues)
-    WHERE w.id = $1 AND NOT q.paused
+    WHERE w.id = $1 AND NOT q.paused AND (q.max_running IS NULL OR q.number = ANY (
+        current_setting('queuectl.in_line', true)::integer[]))
 ), alone AS MATERIALIZED (
     SELECT * FROM open WHERE (SELECT count(*) FROM open) = 1
 ), first_of_one AS MATERIALIZED (
@@ -27,17 +28,18 @@ WITH open AS MATERIALIZED (
         FOR UPDATE SKIP LOCKED
     ) c
 ), line AS MATERIALIZED (
-    -- Each queue is sought by itself.
+    -- Each queue is sought by itself, and merged before anything is locked.
     SELECT c.seq
     FROM open CROSS JOIN LATERAL (
-        SELECT j.seq FROM queuectl.jobs j
+        SELECT j.priority, j.seq FROM queuectl.jobs j
         WHERE j.ready AND j.queue = open.number
         ORDER BY j.priority DESC, j.seq
         LIMIT least($5, open.room)
     ) c
     WHERE NOT EXISTS (SELECT FROM alone)
+    ORDER BY c.priority DESC, c.seq
+    LIMIT $5
 ), first_of_several AS MATERIALIZED (
-    -- Merged before they are locked: what is locked is taken, nobody steps over it in vain.
     SELECT j.seq, j.priority, j.max_retries FROM queuectl.jobs j
     WHERE coalesce(j.ready, false) AND j.seq = ANY (ARRAY(SELECT seq FROM line))
     ORDER BY j.priority DESC, j.seq
