@@ -40,7 +40,8 @@ def check(
         jobs = {job.id: job for job in store.list_jobs(Filter())}
         histories = {job_id: store.history(job_id) for job_id in jobs}
         wrong = _check_counts(store, jobs)
-        wrong += [line for history in histories.values() for line in _check_output(store, history)]
+        for history in histories.values():
+            wrong += _check_output(store, history)
     wrong += [f"{job_id} was accepted and is gone" for job_id in _ids(accepted) - jobs.keys()]
     wrong += [f"{job_id} was refused and is there" for job_id in jobs.keys() & set(refused)]
     wrong += arena.damage()

@@ -161,7 +161,8 @@ def test_what_waited_to_be_told_is_kept_beside_the_end_of_its_run(
     add(store, "a")
     claim = worker.claim_one()
     finish = the_end(claim, output=OutputPart(claim.token, [WORLD]))
-    worker.turn(finish, output=[OutputPart(claim.token, [HELLO]), OutputPart(claim.token, [OOPS])])
+    waited = [OutputPart(claim.token, [chunk]) for chunk in (HELLO, OOPS)]
+    worker.turn(finish, output=waited)
     assert store.read_output(claim.token) == [HELLO, OOPS, WORLD]
     worker.turn(finish, output=[OutputPart(claim.token, [], drop=[1])])  # told again: too late
     assert store.read_output(claim.token) == [HELLO, OOPS, WORLD]

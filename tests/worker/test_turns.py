@@ -94,8 +94,8 @@ def test_what_is_printed_while_the_store_is_away_grows_no_larger_than_what_is_ke
             super().call(work, done)
 
     class Hearing:
-        def turn(self, _worker: Any, _finishes: Any, output: Any, _want: Any, _now: Any) -> Turn:
-            self.output = output
+        def turn(self, *asked: Any) -> Turn:
+            self.output = asked[2]
             return Turn(())
 
     calls, heard = Keeping(), Hearing()
