@@ -283,6 +283,22 @@ def test_a_store_of_a_newer_queuectl_is_refused_until_it_says_that_it_may_be_use
         open_store()
 
 
+def test_a_store_that_was_removed_is_not_made_anew_by_those_who_had_it_open(
+    store: PostgresStore, run_sql: Sql
+) -> None:
+    """A restore that is under way would stumble over it."""
+    run_sql("DROP SCHEMA queuectl CASCADE")
+    run_sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    with pytest.raises(StoreError):
+        store.stats()
+    with pytest.raises(StoreError, match="holds no store any more"):
+        store.stats()
+    assert run_sql("SELECT to_regnamespace('queuectl')") == [(None,)]
+
+
 def test_text_that_postgresql_cannot_keep_is_made_visible(store: PostgresStore) -> None:
     add(store, "a")
     with living_worker(store) as worker:
@@ -321,6 +337,10 @@ def test_errors_never_tell_the_password(server: PostgresServer) -> None:
         "postgresql://ann:s3cret@127.0.0.1/x?nonsense=1",
         "postgresql://ann:s3cret@127.0.0.1:port/x",
         "postgresql://ann:s3cret@[::1/x",
+        "postgresql://ann:s3cret/9@127.0.0.1/x",
+        "postgresql://ann:1/s3cret@127.0.0.1/x",
+        "postgresql://ann:x@s3cret@127.0.0.1/x",
+        "postgresql://127.0.0.1:1/x?scram_server_key=s3cret",
     ]
     for url in wrong:
         with pytest.raises((StoreError, BadInput)) as failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from postgres_server import PostgresServer, wait_until_somebody_waits
 from queuectl.errors import Refused, WorkerGone
 from queuectl.model import FAILED, PENDING, PROCESSING
 from queuectl.store.postgres import PostgresStore
+from queuectl.worker.rescue import rescue_all
 from store.helpers import T0, LivingWorker, add, living_worker, states, the_end
 
 ELSEWHERE = {"host": "elsewhere", "boot_id": "another", "pid_namespace": "pid:[7]"}
@@ -109,6 +111,21 @@ def test_a_free_lock_proves_nothing_about_another_host_boot_or_container(
             store.rescue(worker.id, None, T0)
 
 
+def test_nobody_begins_to_rescue_a_worker_of_another_boot_before_its_lease_has_ended(
+    store: PostgresStore, run_sql: Sql
+) -> None:
+    """Its slot file is here, and free, once the host has booted anew."""
+    add(store, "a")
+    with living_worker(store, boot_id="another") as worker:
+        worker.claim_one()
+        worker.die()
+        assert rescue_all(store, 0) == []
+        assert os.path.exists(worker.slot_file)
+        end_lease(run_sql)
+        assert rescue_all(store, 0) == ["a"]
+        assert not os.path.exists(worker.slot_file)
+
+
 def test_the_rescuer_may_hold_the_lock_of_the_slot_file_itself(store: PostgresStore) -> None:
     with living_worker(store, pid=2**22 + 1) as worker:  # no such process; the file is locked
         add(store, "a")
@@ -155,7 +172,7 @@ def test_a_rescue_waits_for_the_turn_that_is_under_way_and_takes_back_its_claims
     with store._db.write():
         # A turn over the worker's connection, not committed yet.
         store._db.execute("SELECT queuectl.enter_turn('far', $1)", (store._db.session,))
-        rows = store._claim("far", _want_one(), 4, T0)
+        rows = store._claim("far", _want_one(), T0)
         assert rows is not None
         rows.fetchall()
         rescuer = open_store()
@@ -267,7 +284,7 @@ def test_held_waits_for_a_turn_whose_reply_was_lost(
         asking = threading.Thread(target=lambda: held.append(other.held("w")))
         with store._db.write():
             store._db.execute("SELECT queuectl.enter_turn('w', $1)", (store._db.session,))
-            rows = store._claim("w", _want_one(), 4, T0)
+            rows = store._claim("w", _want_one(), T0)
             assert rows is not None
             ((seq, token, *_),) = rows.fetchall()
             asking.start()

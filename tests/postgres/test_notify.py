@@ -5,12 +5,15 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from postgres_server import PostgresServer
+from queuectl.errors import StoreError
 from queuectl.store.postgres import PostgresStore, notify
 from queuectl.store.postgres.notify import Listener
+from queuectl.store.postgres.wire import Connection
 from store.helpers import add
 from tcp_proxy import tcp_proxy
 
@@ -118,6 +121,25 @@ def test_a_half_open_connection_is_found_by_the_test(
         assert listener.test()
         assert not listener.test()
         assert not listener.alive
+        proxy.stalled = False
+
+
+def test_no_listener_waits_for_a_network_that_falls_silent_after_the_login(
+    server: PostgresServer, database: str, open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tcp_proxy(server.port) as proxy:
+        url = f"postgresql://postgres@127.0.0.1:{proxy.port}/{database}"
+        store = open_store(url, wait_seconds=0.5)
+        connect = Connection.connect
+
+        def then_silence(*given: Any, **named: Any) -> Any:
+            connection = connect(*given, **named)
+            proxy.stalled = True
+            return connection
+
+        monkeypatch.setattr(Connection, "connect", then_silence)
+        with pytest.raises(StoreError, match="listen"):
+            store.listen()
         proxy.stalled = False
 
 

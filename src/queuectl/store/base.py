@@ -214,7 +214,8 @@ class Store(Intake):
         the tokens that provably never started: these go back as by `release`; None says
         that nothing can be proved. All others are settled as `lost`, or as cancelled if
         somebody has asked for that. Returns the ids of those that were settled, not of
-        those given back. A worker that is unknown has no jobs: no effect.
+        those given back. A worker that is unknown has no jobs: no effect. Raises Refused
+        if it may live after all.
         """
 
     @abstractmethod

@@ -239,9 +239,14 @@ def dead_workers(folder: str) -> list[str]:
 
 
 def dead_here(store: Store) -> list[Gone]:
-    """The workers whose slot file is here, and held by nobody."""
+    """The workers whose slot file is here, and held by nobody. Of one with a lease that is
+    of another boot, say, only the end of the lease is proof."""
+    dead = dead_workers(store.slot_dir)
+    if dead and store.leases:
+        may_live = {worker.id for worker in store.workers() if worker.alive}
+        dead = [worker_id for worker_id in dead if worker_id not in may_live]
     found = []
-    for worker_id in dead_workers(store.slot_dir):
+    for worker_id in dead:
         path = os.path.join(store.slot_dir, worker_id)
         tokens = () if slots.is_whole(path) else tuple(store.held(worker_id))
         found.append(Gone(worker_id, tokens, has_file=True))

@@ -68,7 +68,9 @@ class PostgresStore(Intake, Engine, Verbs, Inquiry):
 
     def listen(self) -> Listener | None:
         """Hear `announce` from any host. None behind a pooler, which passes nothing on."""
-        return Listener(self._db.parameters, self.uid) if self._db.is_direct else None
+        if not self._db.is_direct:
+            return None
+        return Listener(self._db.parameters, self.uid, self._db.wait_seconds)
 
     def announce(self) -> None:
         """Wake the workers that listen: there is something to claim. To be called after

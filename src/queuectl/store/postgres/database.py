@@ -35,12 +35,18 @@ MIN_COMPATIBLE = 1
 
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _BRIEFLY = 2.0
-_SECRETS = ("password", "sslpassword", "scram_client_key", "oauth_client_secret")
+_SECRETS = (
+    "password",
+    "sslpassword",
+    "scram_client_key",
+    "scram_server_key",
+    "oauth_client_secret",
+)
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # Should this process be killed meanwhile, nobody waits for what the server still does of it.
 _MIGRATION_LOCK = (
-    "SELECT pg_advisory_xact_lock(7816543, 0),"
-    " set_config('client_connection_check_interval', '1s', true)"
+    "SELECT set_config('client_connection_check_interval', '1s', true),"
+    " pg_advisory_xact_lock(7816543, 0)"
 )
 _WHAT_IS_THERE = (
     "SELECT to_regclass('queuectl.meta') IS NOT NULL, current_setting('server_encoding')"
@@ -89,6 +95,11 @@ class Database:
             raise BadInput(
                 f"--db: {bad_url(error)}", "postgresql://USER@HOST:PORT/DATABASE"
             ) from None
+        if _is_ambiguous(url, given):
+            raise BadInput(
+                "--db: it can't be parsed",
+                "in a password @ is %40 and / is %2F; PGPASSFILE keeps it out of the URL",
+            )
         self.url = _without_password(given)
         self._secrets = [str(given[name]) for name in _SECRETS if given.get(name)]
         self.parameters: dict[str, Any] = _PATIENCE | given
@@ -98,7 +109,7 @@ class Database:
             del self.parameters["connect_timeout"]
         # What psycopg has to say comes as an error; its log would reach the terminal.
         logging.getLogger("psycopg").addHandler(logging.NullHandler())
-        self._wait_seconds = wait_seconds
+        self.wait_seconds = wait_seconds
         # Statement, lock, pause: in milliseconds. The server gives up before we do.
         self._timeouts = tuple(str(round(wait_seconds * n)) for n in (900, 800, 1000))
         self._connection: Connection | None = None
@@ -119,7 +130,7 @@ class Database:
             prepare_threshold=None,
             cursor_factory=psycopg.RawCursor,
         )
-        connection.deadline = time.monotonic() + self._wait_seconds
+        connection.deadline = time.monotonic() + self.wait_seconds
         try:
             self._recognise(connection)
         except BaseException:
@@ -133,6 +144,8 @@ class Database:
     def _recognise(self, connection: Connection) -> None:
         """See that it is our store, made and migrated, and whether a pooler is between."""
         meta = self._meta(connection)
+        if self.uid and not meta:
+            raise StoreError(f"{self.url} holds no store any more")
         if int(meta.get("version", 0)) < self.version:
             meta = self._migrate(connection)
         # Who was let in once may still tell what became of its jobs.
@@ -197,7 +210,7 @@ class Database:
         connection = self._connection
         if connection is None or connection.closed:
             connection = self._connect()
-        connection.deadline = time.monotonic() + self._wait_seconds
+        connection.deadline = time.monotonic() + self.wait_seconds
         return connection
 
     # -- transactions --------------------------------------------------------------------
@@ -282,7 +295,7 @@ class Database:
     def copy(self, statement: str, rows: Iterator[tuple[Any, ...]]) -> None:
         """Send rows by COPY; within `write_in_bulk`."""
         connection: Any = self._connection
-        connection.deadline = time.monotonic() + self._wait_seconds
+        connection.deadline = time.monotonic() + self.wait_seconds
         with connection.cursor().copy(statement) as copy:
             for row in rows:
                 copy.write_row(row)
@@ -293,7 +306,7 @@ class Database:
         if self._connection is None or self._connection.closed:
             raise StoreError(f"{self.url} is not connected")
         with self._transaction() as connection:
-            connection.deadline = time.monotonic() + min(_BRIEFLY, self._wait_seconds)
+            connection.deadline = time.monotonic() + min(_BRIEFLY, self.wait_seconds)
             row = connection.execute(statement, values).fetchone()
             return row[0] if row else None
 
@@ -301,6 +314,18 @@ class Database:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _is_ambiguous(url: str, given: dict[str, Any]) -> bool:
+    """Whether a password that was not encoded stands where nobody looks for one."""
+    place = url.partition("://")[2].partition("?")[0]
+    user, at, _host = place.rpartition("@")
+    ports = str(given.get("port") or "").split(",")
+    return (
+        (bool(at) and "/" in user)
+        or "@" in str(given.get("host") or "")
+        or any(port and not port.isdigit() for port in ports)
+    )
 
 
 def _without_password(given: dict[str, Any]) -> str:

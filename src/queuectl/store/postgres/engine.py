@@ -121,9 +121,10 @@ class Engine(Shared):
         missed = contended and len(turn.claims) < want.free
         overdue = not turn.claims and turn.next_due is not None and turn.next_due <= now
         if missed or overdue:
-            soon = now + _LOOK_AGAIN
-            keeps = turn.next_due is not None and not overdue
-            turn = turn.replace(next_due=min(soon, turn.next_due) if keeps else soon)
+            due = [now + _LOOK_AGAIN]
+            if turn.next_due is not None and not overdue:
+                due.append(turn.next_due)
+            turn = turn.replace(next_due=min(due))
         return turn
 
     def _look(self, worker_id: str) -> _Look:

@@ -16,6 +16,7 @@ from psycopg.sql import SQL, Identifier
 
 from queuectl.errors import StoreError
 from queuectl.store.postgres.database import sql
+from queuectl.store.postgres.wire import Connection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,20 +69,25 @@ class Listener:
     connection looks like a quiet one, so now and then the owner calls `test`.
     """
 
-    def __init__(self, parameters: Mapping[str, Any], uid: str) -> None:
-        """Raises StoreError."""
+    def __init__(self, parameters: Mapping[str, Any], uid: str, wait_seconds: float) -> None:
+        """Raises StoreError, after `wait_seconds` at the latest once it is connected."""
         self._own_channel = f"{channel(uid)}_{secrets.token_hex(6)}"
         self._sent: bytes | None = None
         self.alive = True
         """Whether the connection stands, as far as is known."""
         self.proven = False
         """Whether a test has come back."""
+        connection = None
         try:
-            self._connection = psycopg.Connection.connect(**parameters, autocommit=True)
+            connection = Connection.connect(**parameters, autocommit=True)
+            connection.deadline = time.monotonic() + wait_seconds
             for name in (channel(uid), self._own_channel):
-                self._connection.execute(SQL("LISTEN {}").format(Identifier(name)))
+                connection.execute(SQL("LISTEN {}").format(Identifier(name)))
         except psycopg.Error as error:
+            if connection is not None:
+                connection.close()
             raise StoreError(f"can't listen for jobs: {type(error).__name__}") from error
+        self._connection = connection
         self._pg = self._connection.pgconn
         self._pg.nonblocking = 1
 
