@@ -309,3 +309,14 @@ def test_only_what_is_needed_is_imported(cli: Cli, words: list[str]) -> None:
         assert "queuectl.store.sqlite.engine" not in loaded
     verbs = {name.split()[0].replace("-", "_") for name in COMMANDS}
     assert len(loaded & {f"queuectl.cli.{verb}" for verb in verbs}) <= 1
+
+
+@pytest.mark.parametrize(
+    "db", ["host=127.0.0.1 dbname=queue password=hunter2", "service=queue", "postgresql:/h/db"]
+)
+def test_what_psql_would_take_is_not_taken_for_the_name_of_a_file(cli: Cli, db: str) -> None:
+    refused = cli("--db", db, "enqueue", "true")
+    assert refused.code == 2
+    assert "postgresql://" in refused.err
+    assert "hunter2" not in refused.err
+    assert list(cli.work.iterdir()) == []

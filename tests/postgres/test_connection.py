@@ -15,7 +15,17 @@ import pytest
 
 from postgres_server import PostgresServer
 from queuectl.errors import STORE_FAILED, BadInput, StoreError, StoreTooNew
-from queuectl.model import COMPLETED, PENDING, PROCESSING, Filter, Finish, Want
+from queuectl.model import (
+    COMPLETED,
+    PENDING,
+    PROCESSING,
+    STDOUT,
+    Chunk,
+    Filter,
+    Finish,
+    OutputPart,
+    Want,
+)
 from queuectl.store import open_store as open_any
 from queuectl.store.postgres import PostgresStore
 from queuectl.store.postgres.database import sql
@@ -264,6 +274,31 @@ def test_other_defaults_of_isolation_do_not_matter(
     assert shown == [("read committed",)]
 
 
+@pytest.mark.parametrize(
+    "default",
+    [
+        "standard_conforming_strings = off",
+        "array_nulls = off",
+        "default_transaction_read_only = on",
+        "bytea_output = escape",
+    ],
+)
+def test_defaults_that_somebody_chose_for_the_database_change_nothing(
+    server: PostgresServer, home: str, default: str
+) -> None:
+    name = server.new_database()
+    server.run_sql(f"ALTER DATABASE {name} SET {default}")
+    with PostgresStore(server.url(name), home) as store, living_worker(store) as worker:
+        add(store, "a")
+        claim = worker.claim_one()
+        printed = Chunk(0, STDOUT, 0, b"\\x61 \0\xff'\"{}\n")
+        worker.turn(output=[OutputPart(claim.token, [printed])])
+        worker.finish(claim)
+        assert store.read_output(claim.token) == [printed]
+        assert store.get("a").state == COMPLETED
+    server.drop_database(name)
+
+
 def test_a_database_that_is_not_in_utf8_is_refused(server: PostgresServer, home: str) -> None:
     server.run_sql("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'")
     try:
@@ -369,8 +404,9 @@ def test_a_password_may_come_from_pgpassfile_and_the_rest_from_a_service(
     server.require_password(role)
     try:
         url = server.url(database, role)
-        with pytest.raises(StoreError, match="password"):
+        with pytest.raises(StoreError, match="password") as refused:
             open_any(url)
+        assert "PGPASSFILE" in str(refused.value.hint)
         passwords = tmp_path / "pgpass"
         passwords.write_text(f"127.0.0.1:{server.port}:*:{role}:s3cret\n")
         passwords.chmod(0o600)

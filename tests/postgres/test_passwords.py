@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +59,25 @@ def test_no_argument_of_workers_in_the_background_tells_the_password(
         assert SECRET not in cli.ok("--db", url, "worker", "list", "--json")
     finally:
         cli.ok("--db", url, "worker", "stop")
+
+
+@pytest.mark.parametrize("by", ["option", "environment"])
+def test_a_password_file_is_found_from_whatever_folder_a_worker_is_in(
+    cli: Cli, server: PostgresServer, database: str, url: str, by: str
+) -> None:
+    role = f"r{database}"
+    passwords = cli.work / "passwords"
+    passwords.write_text(f"127.0.0.1:{server.port}:*:{role}:{SECRET}\n")
+    passwords.chmod(0o600)
+    plain = url.replace(f":{SECRET}@", "@")
+    env = {"QUEUECTL_DB": plain, "PGPASSFILE": passwords.name}
+    if by == "option":
+        env = {"QUEUECTL_DB": f"{plain}?passfile={passwords.name}"}
+    command = f"{sys.executable} -m queuectl list --json"
+    cli.ok("enqueue", "--cwd", "/", command, "--id", "inner", env=env)
+    cli.ok("worker", "start", "--detach", env=env)
+    try:
+        cli.ok("wait", "inner", env=env)
+        assert '"inner"' in cli.ok("logs", "inner", env=env)
+    finally:
+        cli.ok("worker", "stop", env=env)

@@ -8,7 +8,12 @@ from queuectl.errors import BadInput, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from queuectl.store.base import Intake, Store
+
+_LIBPQ = ("dbname", "host", "hostaddr", "password", "port", "service", "sslmode", "user")
+_NO_PATH = ("postgres:", "postgresql:")
 
 
 def home() -> str:
@@ -33,7 +38,8 @@ def open_store(url: str | None = None, wait_seconds: float = 30.0) -> Store:
     """
     path = _sqlite_path(url := _chosen(url))
     if path is None:
-        return _open_postgres(url, wait_seconds)
+        store: Store = _of_postgres("PostgresStore")(url, home(), wait_seconds)
+        return store
     from queuectl.store.sqlite.whole import SqliteStore
 
     return SqliteStore(path, os.path.join(home(), "logs"), wait_seconds)
@@ -41,9 +47,9 @@ def open_store(url: str | None = None, wait_seconds: float = 30.0) -> Store:
 
 def open_intake(url: str | None = None, wait_seconds: float = 30.0) -> Intake:
     """Like `open_store`, for those who do nothing but enqueue."""
-    path = _sqlite_path(url := _chosen(url))
+    path = _sqlite_path(_chosen(url))
     if path is None:
-        return _open_postgres(url, wait_seconds)
+        return open_store(url, wait_seconds)
     from queuectl.store.sqlite.intake import SqliteIntake
 
     return SqliteIntake(path, wait_seconds)
@@ -56,7 +62,10 @@ def lasting_url(url: str | None) -> str:
     Raises BadInput (no such kind of store).
     """
     path = _sqlite_path(url := _chosen(url))
-    return url if path is None else os.path.abspath(path)
+    if path is not None:
+        return os.path.abspath(path)
+    lasting: str = _of_postgres("urls").lasting(url)
+    return lasting
 
 
 def _chosen(url: str | None) -> str:
@@ -73,6 +82,11 @@ def _sqlite_path(url: str) -> str | None:
     if scheme in ("postgresql", "postgres"):
         return None
     if not separator:
+        if (url.partition("=")[0].strip() in _LIBPQ and "=" in url) or url.startswith(_NO_PATH):
+            raise BadInput(
+                "--db takes a path, or a whole URL",
+                "postgresql://USER@HOST:PORT/DATABASE, or ./NAME for a file of such a name",
+            )
         return url
     if scheme == "sqlite":
         # sqlite:///relative.db and sqlite:////absolute.db, as SQLAlchemy has it
@@ -83,9 +97,9 @@ def _sqlite_path(url: str) -> str | None:
     )
 
 
-def _open_postgres(url: str, wait_seconds: float) -> Store:
+def _of_postgres(name: str) -> Any:
     try:
-        from queuectl.store.postgres import PostgresStore
+        return getattr(__import__("queuectl.store.postgres", fromlist=[name]), name)
     except ModuleNotFoundError as error:
         if error.name != "psycopg":
             raise
@@ -93,4 +107,3 @@ def _open_postgres(url: str, wait_seconds: float) -> Store:
             "a postgresql:// store needs psycopg",
             "pip install 'psycopg[binary]' (pipx inject queuectl 'psycopg[binary]')",
         ) from None
-    return PostgresStore(url, home(), wait_seconds)

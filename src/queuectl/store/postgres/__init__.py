@@ -7,6 +7,7 @@ import os
 
 from queuectl.config import Config, build
 from queuectl.errors import StoreError
+from queuectl.store.postgres import urls as urls
 from queuectl.store.postgres.database import Database, sql
 from queuectl.store.postgres.engine import Engine
 from queuectl.store.postgres.failures import again_after_conflicts

@@ -9,22 +9,27 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import TypeAlias
+
+    Value: TypeAlias = float | str | bytes | None  # booleans are numbers
 
 
-def array(values: Iterable[float | str | None]) -> str:
-    """A literal for a parameter that the statement casts: numbers, booleans or text."""
+def array(values: Iterable[Value]) -> str:
+    """A literal for a parameter that the statement casts."""
     return "{" + ",".join([_element(value) for value in values]) + "}"
 
 
-def columns(rows: Sequence[Sequence[float | str | None]]) -> list[str]:
+def columns(rows: Sequence[Sequence[Value]]) -> list[str]:
     """The same of rows, an array for each column."""
     return [array(column) for column in zip(*rows, strict=True)]
 
 
-def _element(value: float | str | None) -> str:
+def _element(value: Value) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
+    if isinstance(value, bytes):  # whatever standard_conforming_strings may be here
+        return f'"\\\\x{value.hex()}"'
     return str(value)

@@ -12,14 +12,14 @@ import os
 import secrets
 import time
 from contextlib import contextmanager, suppress
-from urllib.parse import quote, urlencode
 
 import psycopg
-from psycopg import conninfo, errors
+from psycopg import errors
 from psycopg.pq import TransactionStatus
 
-from queuectl.errors import BadInput, StoreError, StoreTooNew
-from queuectl.store.postgres.failures import bad_url, store_error
+from queuectl.errors import StoreError, StoreTooNew
+from queuectl.store.postgres import urls
+from queuectl.store.postgres.failures import store_error
 from queuectl.store.postgres.wire import Connection, Trip
 
 TYPE_CHECKING = False
@@ -35,13 +35,6 @@ MIN_COMPATIBLE = 1
 
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _BRIEFLY = 2.0
-_SECRETS = (
-    "password",
-    "sslpassword",
-    "scram_client_key",
-    "scram_server_key",
-    "oauth_client_secret",
-)
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # Should this process be killed meanwhile, nobody waits for what the server still does of it.
 _MIGRATION_LOCK = (
@@ -89,19 +82,10 @@ class Database:
         self.version = version
         self._min_compatible = min_compatible
         self._migrations = migrations
-        try:
-            given = conninfo.conninfo_to_dict(url)
-        except psycopg.ProgrammingError as error:
-            raise BadInput(
-                f"--db: {bad_url(error)}", "postgresql://USER@HOST:PORT/DATABASE"
-            ) from None
-        if _is_ambiguous(url, given):
-            raise BadInput(
-                "--db: it can't be parsed",
-                "in a password @ is %40 and / is %2F; PGPASSFILE keeps it out of the URL",
-            )
-        self.url = _without_password(given)
-        self._secrets = [str(given[name]) for name in _SECRETS if given.get(name)]
+        given = urls.parsed(url)
+        urls.keep_places()
+        self.url = urls.without_password(given)
+        self._secrets = urls.secrets_of(given)
         self.parameters: dict[str, Any] = _PATIENCE | given
         if "connect_timeout" not in given:
             self.parameters["connect_timeout"] = max(2, min(10, round(wait_seconds)))
@@ -168,6 +152,7 @@ class Database:
     def _migrate(self, connection: Connection) -> dict[str, str]:
         """Apply what is missing, each migration once, under a lock of the transaction."""
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        connection.read_only = False  # whatever the default of this role or database
         with connection.transaction():
             connection.execute(_MIGRATION_LOCK)
             ((there, encoding),) = connection.execute(_WHAT_IS_THERE).fetchall()
@@ -314,34 +299,6 @@ class Database:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-
-def _is_ambiguous(url: str, given: dict[str, Any]) -> bool:
-    """Whether a password that was not encoded stands where nobody looks for one."""
-    place = url.partition("://")[2].partition("?")[0]
-    user, at, _host = place.rpartition("@")
-    ports = str(given.get("port") or "").split(",")
-    return (
-        (bool(at) and "/" in user)
-        or "@" in str(given.get("host") or "")
-        or any(port and not port.isdigit() for port in ports)
-    )
-
-
-def _without_password(given: dict[str, Any]) -> str:
-    """A URL of everything but the secrets, in one form however it was written."""
-    rest = {k: v for k, v in given.items() if k not in _SECRETS and v is not None}
-    user, host = rest.pop("user", ""), str(rest.pop("host", ""))
-    port, name = rest.pop("port", ""), rest.pop("dbname", "")
-    if "," in host or host.startswith("/"):
-        rest |= {"host": host} | ({"port": port} if port else {})
-        host = port = ""
-    if ":" in host:
-        host = f"[{host}]"
-    place = (f"{quote(str(user), safe='')}@" if user else "") + host
-    place += f":{port}" if port else ""
-    options = f"?{urlencode(rest, quote_via=quote)}" if rest else ""
-    return f"postgresql://{place}/{quote(str(name), safe='')}{options}"
 
 
 def _migration(folder: str, number: int) -> str:

@@ -174,9 +174,9 @@ class Engine(Shared):
         drops = [(token, number) for token, part in runs.items() for number in part.drop]
         rows = [(token, *chunk) for token, part in runs.items() for chunk in part.put]
         if drops:
-            self._db.execute(sql("drop_output"), (worker_id, *_columns(drops)))
+            self._db.execute(sql("drop_output"), (worker_id, *columns(drops)))
         if rows:
-            self._db.execute(sql("put_output"), (worker_id, *_columns(rows)))
+            self._db.execute(sql("put_output"), (worker_id, *columns(rows)))
 
     def _finish(
         self, worker_id: str, finishes: Sequence[Finish], now: int
@@ -346,10 +346,6 @@ def _end_of(finish: Finish) -> tuple[float | str | None, ...]:
         outcome.duration,
         " ".join(events_of(outcome.kind)),
     )
-
-
-def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:
-    return tuple(map(list, zip(*rows, strict=True)))
 
 
 def _in_line(row: tuple[Any, ...]) -> tuple[int, int]:

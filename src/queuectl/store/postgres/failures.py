@@ -12,7 +12,7 @@ from queuectl.errors import StoreError, StoreTooNew, WorkerGone
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any, ParamSpec, TypeVar
+    from typing import ParamSpec, TypeVar
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -54,18 +54,24 @@ _PLAIN: tuple[tuple[type[psycopg.Error], str, str | None], ...] = (
     (errors.IdleInTransactionSessionTimeout, "waited too long for this process", None),
     (errors.DiskFull, "has a full disk: nothing was changed", "make room on the server"),
     (errors.OutOfMemory, "is out of memory", None),
-    (errors.TooManyConnections, "takes no more connections", "raise its max_connections"),
     (errors.ReadOnlySqlTransaction, "can't be written: it is read-only",
      "is it a standby? connect to the primary (target_session_attrs=read-write)"),
-    (errors.InvalidPassword, "refused the password",
-     "PGPASSFILE or ~/.pgpass keeps it out of the command line"),
-    (errors.InvalidAuthorizationSpecification, "refused this user", None),
-    (errors.InvalidCatalogName, "has no such database", "createdb makes one"),
     (errors.CannotConnectNow, "is starting up or shutting down", "try again"),
     (errors.AdminShutdown, "was shut down, or ended this connection", "try again"),
     (errors.CrashShutdown, "crashed and recovers", "try again"),
 )  # fmt: skip
 
+
+# While it connects psycopg knows no codes, only the server's words.
+_REFUSED = (
+    ("password", "PGPASSFILE or ~/.pgpass keeps it out of the command line"),
+    ("does not exist", "createdb and createuser make them"),
+    ("too many clients", "raise its max_connections"),
+    ("too many connections", "raise its limit for this role or database"),
+    ("connection slots", "raise its max_connections"),
+    ("Connection refused", "is the server running, and the port right?"),
+    ("resolve host", "is the host's name right?"),
+)
 
 # What queuectl.enter_turn raises.
 _RAISED: dict[str, Callable[[str, str], StoreError | WorkerGone]] = {
@@ -93,7 +99,8 @@ def store_error(
     for kind, line, hint in _PLAIN:
         if isinstance(error, kind):
             return StoreError(f"{url} {line}", hint)
-    return StoreError(f"{url}: {said}")
+    hints = [hint for words, hint in _REFUSED if error.sqlstate is None and words in said]
+    return StoreError(f"{url}: {said}", hints[0] if hints else None)
 
 
 def _one_line(error: psycopg.Error, secrets: Iterable[str]) -> str:
@@ -103,9 +110,3 @@ def _one_line(error: psycopg.Error, secrets: Iterable[str]) -> str:
     for secret in secrets:
         line = line.replace(secret, "…")
     return line
-
-
-def bad_url(error: psycopg.Error) -> str:
-    """What is wrong with a URL; psycopg may quote the whole of it, password and all."""
-    text: Any = str(error)
-    return text.strip() if "invalid connection option" in text else "it can't be parsed"

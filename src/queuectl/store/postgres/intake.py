@@ -58,10 +58,16 @@ class Intake(Shared):
         in_bulk = len(jobs) >= _COPY_FROM
         with self._db.write_in_bulk() if in_bulk else self._db.write():
             numbers = self._prepare(jobs)
+            if in_bulk:
+                # What nobody has to wait for goes first: from here on what the others wait
+                # for can't end.
+                numbered = zip(jobs, numbers.seqs, strict=True)
+                free = [(job, seq, _FREE) for job, seq in numbered if not job.after]
+                self._copy_in(free, numbers, now)
             waiting = self._waiting(jobs, numbers.seqs)
             rows = zip(jobs, numbers.seqs, waiting, strict=True)
             if in_bulk:
-                self._copy_in(list(rows), numbers, now)
+                self._copy_in([row for row in rows if row[0].after], numbers, now)
             else:
                 for row in rows:
                     self._db.execute(sql("add_job"), _job_row(row, numbers, now))

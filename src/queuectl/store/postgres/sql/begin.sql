@@ -10,6 +10,7 @@ SELECT set_config('statement_timeout', $1, $4),
     set_config('synchronous_commit',
         CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
         ELSE current_setting('synchronous_commit') END, $4),
+    set_config('array_nulls', 'on', $4),
     set_config('enable_seqscan', 'off', $4),
     set_config('enable_bitmapscan', 'off', $4),
     set_config('enable_hashjoin', 'off', $4),

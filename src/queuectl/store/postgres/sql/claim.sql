@@ -14,7 +14,7 @@ WITH open AS MATERIALIZED (
     FROM queuectl.workers w
         JOIN queuectl.queues q ON w.queues = '{}' OR q.name = ANY (w.queues)
     WHERE w.id = $1 AND NOT q.paused AND (q.max_running IS NULL OR q.number = ANY (
-        current_setting('queuectl.in_line', true)::integer[]))
+        nullif(current_setting('queuectl.in_line', true), '')::integer[]))
 ), alone AS MATERIALIZED (
     SELECT * FROM open WHERE (SELECT count(*) FROM open) = 1
 ), first_of_one AS MATERIALIZED (
