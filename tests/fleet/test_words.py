@@ -46,6 +46,25 @@ def test_a_worker_that_is_not_heard_of_is_told_until_it_is_heard_of_again() -> N
         assert fleet.job("j").state == fleet.job("k").state == "processing"
 
 
+def test_who_asks_where_no_worker_is_hears_that_others_have_some() -> None:
+    with Fleet(lease_seconds="15") as fleet:
+        fleet.start_tree(1, 1, host=fleet.host("busy"))
+        fleet.host("empty")
+        empty = fleet.hosts["empty"]
+        assert until(lambda: fleet.serves("busy"))
+        (worker,) = fleet.workers("busy")
+        fleet.query("UPDATE queuectl.workers SET host = 'far', boot_id = 'another'")
+        code, out, _err = fleet.ask("worker", "health", host=empty)
+        assert (code, out) == (0, "1 worker(s) alive, none on this host\n")
+        code, out, _err = fleet.ask("worker", "stop", host=empty)
+        assert (code, "1 elsewhere" in out) == (0, True)
+        code, _out, err = fleet.ask("worker", "stop", worker.id, host=empty)
+        assert code == 3
+        assert "is on far" in err
+        assert f"queuectl worker stop --all-hosts {worker.id}" in err
+        assert fleet.ask("worker", "stop", "--all-hosts", worker.id, host=empty)[0] == 0
+
+
 def test_a_store_that_cannot_be_reached_is_one_line_with_its_place_and_no_password(
     patient_fleet: Fleet,
 ) -> None:

@@ -84,10 +84,19 @@ def test_more_may_travel_than_the_sockets_hold(connection: Connection) -> None:
 
 
 def test_a_trip_is_given_up_at_its_deadline(connection: Connection) -> None:
-    connection.deadline = 0.0
+    connection.patience = 0.0
     with pytest.raises(NoAnswerError), Trip(connection) as trip:
         trip.execute("SELECT pg_sleep(10)", ()).fetchall()
     assert connection.closed
+
+
+def test_each_leg_of_a_trip_has_the_whole_time(connection: Connection) -> None:
+    """A server far away needs long for many, and is there all the time."""
+    connection.patience = 2.0
+    with Trip(connection) as trip:
+        for n in range(5):
+            answer = trip.execute("SELECT $1::int, pg_sleep(0.5)", (n,))
+            assert answer.fetchall() == [(n, "")]
 
 
 def test_a_server_that_goes_away_is_told_apart(

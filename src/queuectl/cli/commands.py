@@ -69,13 +69,29 @@ GROUPS = {name.split()[0] for name in COMMANDS if " " in name}
 # What other tools call it, where likeness alone would lead elsewhere.
 _MEANT = {
     "add": "enqueue",
+    "follow": "logs",
+    "info": "show",
+    "inspect": "show",
+    "jobs": "list",
     "kill": "cancel",
     "ls": "list",
+    "pause": "queue pause",
     "ps": "status",
+    "queues": "queue list",
+    "remove": "delete",
+    "requeue": "retry",
+    "restart": "worker stop, then queuectl worker start",
+    "resume": "queue resume",
     "rm": "delete",
+    "start": "worker start",
+    "stop": "worker stop",
     "submit": "enqueue",
     "tail": "logs",
+    "workers": "worker list",
 }
+_DESTRUCTIVE = ("cancel", "delete", "purge")
+"""Offered only to who spells them nearly right."""
+_NEARLY = 0.75
 
 # Failures of queuectl itself get a code of their own where the others are the job's.
 OWN_CODE = ("wait", "run")
@@ -95,7 +111,11 @@ def load(
 def unknown(word: str, known: Iterable[str], *, group: str = "") -> BadInput:
     """The error for a mistyped command; names the nearest."""
     names = [name for name in known if name not in HIDDEN]
-    near = meant if (meant := _MEANT.get(word)) in names else nearest(word, names)
+    near = _MEANT.get(word)
+    if near is None or (group and near not in names):
+        near = nearest(word, names)
+    if near in _DESTRUCTIVE and word not in _MEANT and nearest(word, [near], _NEARLY) is None:
+        near = None
     prefix = f"queuectl {group} " if group else "queuectl "
     return BadInput(
         f"there is no command {f'{group} {word}'.strip()!r}",

@@ -10,7 +10,9 @@ from queuectl.jobfields import check_queue
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
+    from queuectl.model import Worker
     from queuectl.store.base import Store
 
 _MOST_PROCESSES = 1_000
@@ -87,13 +89,22 @@ def run_stop(args: argparse.Namespace) -> int:
             now=args.now,
             all_hosts=args.all_hosts,
         )
+        elsewhere = 0 if stopped or args.all_hosts else len(_living_elsewhere(store.workers()))
     if args.json:
         out_json(stopped)
     elif stopped:
         out(f"Stopped {len(stopped)} worker(s): {', '.join(stopped)}")
+    elif elsewhere:
+        out(f"No workers are running on this host ({elsewhere} elsewhere: --all-hosts).")
     else:
         out("No workers are running.")
     return 0
+
+
+def _living_elsewhere(workers: Sequence[Worker]) -> list[Worker]:
+    from queuectl.host import is_here
+
+    return [worker for worker in workers if worker.alive and not is_here(worker)]
 
 
 def _say_what_may_finish(store: Store, args: argparse.Namespace) -> None:
@@ -159,7 +170,8 @@ def run_health(args: argparse.Namespace) -> int:
     if args.json:
         out_json({"healthy": alive > 0, "workers": alive})
     elif alive:
-        out(f"{alive} worker(s) alive")
+        none_here = ", none on this host" if len(_living_elsewhere(workers)) == alive else ""
+        out(f"{alive} worker(s) alive{none_here}")
     else:
         out("no worker is alive")
         note("  try: queuectl worker start --detach")

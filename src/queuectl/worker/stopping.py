@@ -68,7 +68,13 @@ def _living(store: Store, all_hosts: bool) -> list[Worker]:
 
 def _all_known(store: Store, worker_ids: tuple[str, ...], all_hosts: bool) -> None:
     known = {worker.id for worker in _living(store, all_hosts)}
+    elsewhere = {worker.id: worker.host for worker in _living(store, all_hosts=True)}
     for worker_id in worker_ids:
+        if worker_id not in known and worker_id in elsewhere:
+            raise WorkerNotFound(
+                f"worker {worker_id} is on {elsewhere[worker_id]}",
+                f"queuectl worker stop --all-hosts {worker_id}",
+            )
         if worker_id not in known:
             raise WorkerNotFound(
                 f"no living worker {worker_id!r}", "queuectl worker list shows them"

@@ -114,7 +114,8 @@ class Database:
             prepare_threshold=None,
             cursor_factory=psycopg.RawCursor,
         )
-        connection.deadline = time.monotonic() + self.wait_seconds
+        connection.patience = self.wait_seconds
+        connection.renew()
         try:
             self._recognise(connection)
         except BaseException:
@@ -195,7 +196,7 @@ class Database:
         connection = self._connection
         if connection is None or connection.closed:
             connection = self._connect()
-        connection.deadline = time.monotonic() + self.wait_seconds
+        connection.renew()
         return connection
 
     # -- transactions --------------------------------------------------------------------
@@ -274,13 +275,14 @@ class Database:
         if self._trip is not None:
             return self._trip.execute(statement, values)
         connection: Any = self._connection
+        connection.renew()
         cursor: psycopg.Cursor[Any] = connection.execute(statement, values)
         return cursor
 
     def copy(self, statement: str, rows: Iterator[tuple[Any, ...]]) -> None:
         """Send rows by COPY; within `write_in_bulk`."""
         connection: Any = self._connection
-        connection.deadline = time.monotonic() + self.wait_seconds
+        connection.renew()
         with connection.cursor().copy(statement) as copy:
             for row in rows:
                 copy.write_row(row)

@@ -41,6 +41,8 @@ class Connection(psycopg.Connection["tuple[Any, ...]"]):
     """
 
     deadline = float("inf")
+    patience = float("inf")
+    """Seconds that each round trip gets."""
     prepares = False
     """Whether a `Trip` prepares what it sends for the second time. Behind a pooler it may
     not: the next transaction may have another server process."""
@@ -51,6 +53,10 @@ class Connection(psycopg.Connection["tuple[Any, ...]"]):
         self.prepared: dict[_Key, bytes] = {}
         """Names of statements, empty for what was sent once."""
         self.numbers = count(1)
+
+    def renew(self) -> None:
+        """A round trip begins."""
+        self.deadline = time.monotonic() + self.patience
 
     def wait(
         self,
@@ -189,6 +195,7 @@ class Trip:
         return values_of.load_rows(0, result.ntuples, tuple)
 
     def _receive(self) -> None:
+        self._connection.renew()
         try:
             unsent = self._pg.flush()
             while self._due:
