@@ -174,3 +174,27 @@ def test_workers_that_hold_nothing_leave_when_told_though_the_server_is_gone(
         fleet.enqueue(specs)
         fleet.start_tree(1, 2, "--drain", host=fleet.hosts["a"])
         _finish(fleet, specs)
+
+
+def test_a_second_signal_ends_workers_that_cannot_tell_what_they_know(
+    own_server: PostgresServer,
+) -> None:
+    with Fleet(own_server, lease_seconds="60") as fleet:
+        tree = fleet.start_tree(1, 2, host=fleet.host_at("a", fleet.url))
+        assert until(lambda: fleet.serves("a"))
+        specs = [Spec("j", "first 2")]
+        fleet.enqueue(specs)
+        assert until(lambda: len(fleet.lines()) == 1)
+        own_server.stop(signal.SIGINT)
+        assert until(lambda: [line[0] for line in fleet.lines()] == ["start", "stop"])
+
+        def gone() -> bool:
+            tree.send_signal(signal.SIGTERM)  # two that are pending at once are one
+            return not fleet.pids("supervisor", "worker")
+
+        assert until(gone, 20), fleet.said()
+        assert "they may run again" in fleet.said()
+        own_server.start()
+        fleet.start_tree(1, 2, "--drain", host=fleet.hosts["a"])
+        assert until(fleet.all_ended, 40), fleet.said()
+        assert fleet.outcomes("j") == ["lost", "completed"]

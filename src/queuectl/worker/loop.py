@@ -111,6 +111,8 @@ class Loop:
         """Whether the store has forgotten this worker."""
         self._stop_at = NEVER
         self._leave_at = NEVER
+        self._at_once = False
+        """Whether nothing is waited for, not even the store."""
         self._exit_code: int | None = None
         self._rescues = Rescues(store, settings.store_uid, report)
 
@@ -318,17 +320,21 @@ class Loop:
 
     def stop_now(self) -> None:
         """A signal asked to stop without waiting."""
+        self._at_once = True
         self.stop(0)
 
     def _leave(self) -> None:
         """When nothing runs and all is recorded, sign off; for a while only, if the store
-        does not answer: others will see that this worker is gone."""
+        does not answer and nothing is to be told it, or nobody wants to wait: others will
+        see that this worker is gone."""
         if self._runs or self._backlog:
             return
         now = time.monotonic()
         self._leave_at = min(self._leave_at, now + _SIGN_OFF_FOR)
-        if self._turns.in_vain and now >= self._leave_at:
-            self._report.line("leaving; the store could not be told")
+        untold = self._turns.untold
+        if self._turns.failing and now >= self._leave_at and (self._at_once or not untold):
+            how = f" how {untold} jobs ended: they may run again" if untold else ""
+            self._report.line(f"leaving; the store could not be told{how}")
             self._exit_code = 0
         elif self._turns.settled and not self._rescues:
             reach("worker.leaving")

@@ -77,9 +77,14 @@ class Turns:
         return not (self._untold or self._unsure or self._under_way or self._standing_by)
 
     @property
-    def in_vain(self) -> bool:
-        """Whether there is nothing to tell the store, and it does not answer."""
-        return self._failing and not self._untold
+    def failing(self) -> bool:
+        """Whether the store does not answer."""
+        return self._failing
+
+    @property
+    def untold(self) -> int:
+        """How many runs have ended that the store does not know of."""
+        return len(self._finished)
 
     @property
     def _untold(self) -> bool:
