@@ -193,3 +193,15 @@ def test_worker_queue_and_config_tables() -> None:
     lines = [" ".join(x.split()) for x in render_config(Config(max_retries=5), WIDE)]
     assert "max_retries 5 (default 3)" in lines
     assert "backoff_base 2" in lines
+
+
+def test_a_run_on_another_host_than_that_which_asked_says_where() -> None:
+    job = a_job(created_by="ann@gpu1")
+    here = "\n".join(render_job(job, [a_run(host="gpu1")], None, WIDE, NOW))
+    assert "HOST" not in here
+    runs = [a_run(host="gpu1"), a_run(attempt=2, host="gpu2")]
+    lines = render_job(job, runs, None, WIDE, NOW)
+    (header,) = [line for line in lines if "RESULT" in line]
+    first, second = lines[lines.index(header) + 1 :][:2]
+    place = header.index("HOST")
+    assert (first[place : place + 4], second[place : place + 4]) == ("gpu1", "gpu2")

@@ -63,7 +63,7 @@ def render_job(
     lines = _head(job, look)
     lines += _facts(job, look, now, default_limit, reveal)
     if history:
-        lines += ["", *_runs(history, look, now)]
+        lines += ["", *_runs(job, history, look, now)]
     if tail is not None and tail[1]:
         lines += ["", f"{tail[0]}, last lines:"]
         lines += [look.fit("  " + one_line(line, look.width)) for line in tail[1]]
@@ -181,19 +181,23 @@ def _env(job: Job, reveal: bool) -> str:
     return one_line("  ".join(pairs)) + hint
 
 
-def _runs(history: Sequence[Attempt], look: Look, now: int) -> list[str]:
+def _runs(job: Job, history: Sequence[Attempt], look: Look, now: int) -> list[str]:
     shown = history if look.width is None else history[-_RUN_ROWS:]
+    asked_on = job.created_by.rpartition("@")[2]
+    with_host = any(run.host not in ("", asked_on) for run in shown)
     rows = [
         [
             str(run.attempt),
             moment(look, run.started_at, now, seconds=True),
             _took(run, now),
             one_line(run.worker_id, look.width and 12),
+            *[one_line(run.host, look.width and 20)][:with_host],
             Styled(_result(run), _RESULT_STYLE.get(run.outcome, "")),
         ]
         for run in shown
     ]
-    lines = table(look, ["RUN", "STARTED", "TOOK", "WORKER", "RESULT"], rows)
+    names = ["RUN", "STARTED", "TOOK", "WORKER", *["HOST"][:with_host], "RESULT"]
+    lines = table(look, names, rows)
     hidden = len(history) - len(shown)
     return [*([f"({hidden} earlier runs: --json)"] if hidden else []), *lines]
 
