@@ -12,12 +12,12 @@ fork). PgQueuer holds to two at a time by its own limit; in the last row of them
 1,200 jobs less 200. *Pick-up* is counted as in `latency`. *A whole process of Python* is
 `import psycopg`, one connection and one `SELECT 1`.
 
-What bounds it, where a goal is missed: beside what `drain` and `latency` say, a job's share of
-a turn of 30 is 0.045 ms of the server's CPU with warm caches and 0.07 in the drain, on the same
-two cores. An idle worker's turn takes 1.9 to 2.2 ms: 0.5 the fsync of the commit, the rest server
-and client with cold caches (a fifth of that when warm). `BEGIN; SELECT 1; COMMIT` takes 0.4 ms
-there, and 0.8 with one synced row: with the process itself (1.24) and two wake-ups (0.2) that is
-1.8 of a bare spawn before anything is chosen, locked or counted.
+What bounds it, where a goal is missed: beside what `drain` and `latency` say, a job's share
+of a turn of 30 is 0.045 ms of the server's CPU with warm caches and 0.07 in the drain, on the
+same two cores. An idle worker's turn takes 1.9 to 2.2 ms: 0.5 the fsync of the commit, the rest
+server and client with cold caches (a fifth of that when warm). `BEGIN; SELECT 1; COMMIT` takes
+0.4 ms there, and 0.8 with one synced row: with the process itself (1.24) and two wake-ups (0.2)
+that is 1.8 of a bare spawn before anything is chosen, locked or counted.
 """
 
 from __future__ import annotations
