@@ -27,7 +27,7 @@ from queuectl.model import (
     Want,
 )
 from queuectl.store import open_store as open_any
-from queuectl.store.postgres import PostgresStore
+from queuectl.store.postgres import PostgresStore, urls
 from queuectl.store.postgres.database import sql
 from store.helpers import T0, a_job, add, living_worker, states, the_end
 from tcp_proxy import TcpProxy, tcp_proxy
@@ -355,6 +355,24 @@ def test_a_url_is_shown_without_its_password(server: PostgresServer, database: s
         assert "s3cret" not in store.url
         with open_any(store.url) as again:
             assert again.uid == store.uid
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://ann:s%40c%2Fret@a:1,b:2/x?target_session_attrs=read-write",
+        "postgresql://%2Frun%2Fpg/x",
+        "postgresql:///x?host=@abstract&user=a",
+        "postgresql://ann@[::1]:5432/x?sslrootcert=system",
+        "postgresql://?service=queue",
+        "postgresql://",
+    ],
+)
+def test_a_url_lasts_as_it_is_and_is_shown_as_the_same(url: str) -> None:
+    given = urls.parsed(url)
+    assert urls.lasting(url) == url
+    shown = urls.parsed(urls.without_password(given))
+    assert shown == {name: value for name, value in given.items() if name != "password"}
 
 
 def test_a_url_may_name_a_socket(server: PostgresServer, database: str) -> None:

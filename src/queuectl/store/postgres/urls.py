@@ -79,10 +79,11 @@ def _is_ambiguous(url: str, given: dict[str, Any]) -> bool:
     """Whether a password that was not encoded stands where nobody looks for one."""
     place = url.partition("://")[2].partition("?")[0]
     user, at, _host = place.rpartition("@")
+    hosts = str(given.get("host") or "").split(",")
     ports = str(given.get("port") or "").split(",")
     return (
         (bool(at) and "/" in user)
-        or "@" in str(given.get("host") or "")
+        or any("@" in host[1:] for host in hosts)  # @NAME is a socket without a file
         or any(port and not port.isdigit() for port in ports)
     )
 
