@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from queuectl.model import FAILED, PENDING, PROCESSING, QueueInfo
+from queuectl.model import FAILED, PENDING, PROCESSING, Filter, QueueInfo
 from queuectl.store.base import Store
 
 from .helpers import HOUR, T0, LivingWorker, a_job, add, ids, living_worker, the_end
@@ -148,3 +148,14 @@ def test_counts_are_kept_for_each_queue(store: Store, worker: LivingWorker) -> N
         for name in ("x", "y")
     }
     assert shown == {"x": {FAILED: 1, PENDING: 1}, "y": {PENDING: 1}}
+
+
+def test_what_is_no_text_is_refused_where_it_is_looked_for(store: Store) -> None:
+    """The command line says that it is no valid Unicode: exit 2, whatever the store."""
+    for look in (
+        lambda: store.get("\udcff"),
+        lambda: store.list_jobs(Filter(queue="\udcff")),
+        lambda: store.list_jobs(Filter(tag="x\udcff")),
+    ):
+        with pytest.raises(UnicodeEncodeError):
+            look()

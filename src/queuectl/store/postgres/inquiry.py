@@ -6,7 +6,7 @@ from queuectl.errors import JobNotFound
 from queuectl.model import LAST_DIED, LONGEST_RUNNING, STATES, Attempt, Chunk
 from queuectl.store.encoding import MEASURED_RUNS, read_job, read_metrics, read_stats
 from queuectl.store.postgres.database import sql
-from queuectl.store.postgres.shared import Shared, storable
+from queuectl.store.postgres.shared import Shared, sought
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ class Inquiry(Shared):
         return seq
 
     def list_jobs(self, which: Filter) -> list[Job]:
-        queue = which.queue and storable(which.queue)
+        queue = which.queue and sought(which.queue)
         bounds = (queue, which.since, which.ended_before, which.limit)
-        tag = which.tag and storable(which.tag)
+        tag = which.tag and sought(which.tag)
         with self._db.read():
             if which.order in _ORDERED:
                 rows = self._db.execute(sql(_ORDERED[which.order]), (*bounds, tag))

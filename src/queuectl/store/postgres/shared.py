@@ -28,7 +28,7 @@ class Shared(Store):
 
     def _find(self, job_ids: Sequence[str]) -> dict[str, int | None]:
         """The inner key of each public id, None for those that there are not."""
-        ids = [storable(job_id) for job_id in job_ids]
+        ids = [sought(job_id) for job_id in job_ids]
         numbers = [made_up_number(job_id) for job_id in job_ids]
         found = dict(self._db.execute(sql("find_jobs"), (ids, numbers)).fetchall())
         return {job_id: found[id] for job_id, id in zip(job_ids, ids, strict=True)}
@@ -69,3 +69,9 @@ class Shared(Store):
 def storable(text: str) -> str:
     """Text with what PostgreSQL can't take made visible: NUL, and bytes that are no UTF-8."""
     return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+
+
+def sought(text: str) -> str:
+    """Text that is looked for. NUL stands in none; raises UnicodeEncodeError as SQLite does."""
+    text.encode()
+    return text.replace("\0", "\\0")
