@@ -16,6 +16,15 @@ from typing import Any
 
 import pytest
 
+# `make test &` and nohup start the suite with these ignored, and so would be all that it starts.
+for _number, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGQUIT, signal.SIG_DFL),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _handler)
+
 PATIENCE = 20.0
 """Seconds that a test waits at most for something that should happen at once."""
 

@@ -1,33 +1,20 @@
-"""Connections that break, stall and come back; what they need; what they never tell."""
+"""Connections that break, stall and come back."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from postgres_server import PostgresServer
-from queuectl.errors import STORE_FAILED, BadInput, StoreError, StoreTooNew
-from queuectl.model import (
-    COMPLETED,
-    PENDING,
-    PROCESSING,
-    STDOUT,
-    Chunk,
-    Filter,
-    Finish,
-    OutputPart,
-    Want,
-)
-from queuectl.store import open_store as open_any
-from queuectl.store.postgres import PostgresStore, urls
+from queuectl.errors import StoreError
+from queuectl.model import COMPLETED, PENDING, PROCESSING, Finish, Want
+from queuectl.store.postgres import PostgresStore
 from queuectl.store.postgres.database import sql
 from store.helpers import T0, a_job, add, living_worker, states, the_end
 from tcp_proxy import TcpProxy, tcp_proxy
@@ -46,9 +33,6 @@ def proxy(server: PostgresServer) -> Iterator[TcpProxy]:
 def proxied(proxy: TcpProxy, database: str, open_store: Open) -> PostgresStore:
     """A store behind the proxy that gives up after a second."""
     return open_store(f"postgresql://postgres@127.0.0.1:{proxy.port}/{database}", 1.0)
-
-
-# -- losing it and coming back -------------------------------------------------------------
 
 
 def test_a_lost_connection_is_an_error_once_and_then_forgotten(
@@ -218,246 +202,3 @@ def test_an_interrupt_ends_a_wait_at_once(open_store: Open) -> None:
             other.cancel(["a"], T0)
         assert time.monotonic() - began < 15
     assert other.cancel(["a"], T0)[0].result == "done"
-
-
-# -- what it asks of the database ------------------------------------------------------------
-
-
-def test_an_accepted_job_is_on_disk_even_where_the_server_says_so_early_by_default(
-    open_store: Open, database: str, run_sql: Sql
-) -> None:
-    run_sql(f"ALTER DATABASE {database} SET synchronous_commit = off")
-    store = open_store()
-    with store._db.write():
-        shown = store._db.execute("SHOW synchronous_commit").fetchall()
-    assert shown == [("on",)]
-
-
-def test_what_is_set_holds_for_all_transactions_of_a_direct_connection(
-    open_store: Open, run_sql: Sql
-) -> None:
-    store = open_store(wait_seconds=20)
-    show = "SELECT current_setting('lock_timeout'), current_setting('enable_seqscan')"
-    with pytest.raises(StoreError), store._db.write():  # it takes its settings with it
-        store._db.execute("SELECT 1 / 0").fetchall()
-    for begin in (store._db.write, store._db.read, store._db.write_in_bulk, store._db.write):
-        with begin():
-            assert store._db.execute(show).fetchall() == [("16s", "off")]
-    run_sql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    with pytest.raises(StoreError):
-        store.stats()
-    with store._db.read():
-        assert store._db.execute(show).fetchall() == [("16s", "off")]
-
-
-def test_a_stricter_default_of_the_server_stays(
-    open_store: Open, database: str, run_sql: Sql
-) -> None:
-    run_sql(f"ALTER DATABASE {database} SET synchronous_commit = remote_apply")
-    store = open_store()
-    with store._db.write():
-        shown = store._db.execute("SHOW synchronous_commit").fetchall()
-    assert shown == [("remote_apply",)]
-
-
-def test_other_defaults_of_isolation_do_not_matter(
-    open_store: Open, database: str, run_sql: Sql
-) -> None:
-    run_sql(f"ALTER DATABASE {database} SET default_transaction_isolation = serializable")
-    store = open_store()
-    add(store, "a")
-    with store._db.write():
-        shown = store._db.execute("SHOW transaction_isolation").fetchall()
-    assert shown == [("read committed",)]
-
-
-@pytest.mark.parametrize(
-    "default",
-    [
-        "standard_conforming_strings = off",
-        "array_nulls = off",
-        "default_transaction_read_only = on",
-        "bytea_output = escape",
-    ],
-)
-def test_defaults_that_somebody_chose_for_the_database_change_nothing(
-    server: PostgresServer, home: str, default: str
-) -> None:
-    name = server.new_database()
-    server.run_sql(f"ALTER DATABASE {name} SET {default}")
-    with PostgresStore(server.url(name), home) as store, living_worker(store) as worker:
-        add(store, "a")
-        claim = worker.claim_one()
-        printed = Chunk(0, STDOUT, 0, b"\\x61 \0\xff'\"{}\n")
-        worker.turn(output=[OutputPart(claim.token, [printed])])
-        worker.finish(claim)
-        assert store.read_output(claim.token) == [printed]
-        assert store.get("a").state == COMPLETED
-    server.drop_database(name)
-
-
-def test_a_database_that_is_not_in_utf8_is_refused(server: PostgresServer, home: str) -> None:
-    server.run_sql("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'")
-    try:
-        with pytest.raises(StoreError, match="LATIN1"):
-            PostgresStore(server.url("latin"), home)
-    finally:
-        server.drop_database("latin")
-
-
-def test_a_store_of_a_newer_queuectl_is_refused_until_it_says_that_it_may_be_used(
-    store: PostgresStore, open_store: Open, run_sql: Sql
-) -> None:
-    run_sql("UPDATE queuectl.meta SET value = '99' WHERE name = 'version'")
-    open_store().stats()
-    run_sql("UPDATE queuectl.meta SET value = '99' WHERE name = 'min_compatible'")
-    with pytest.raises(StoreTooNew, match="newer"):
-        open_store()
-
-
-def test_a_store_that_was_removed_is_not_made_anew_by_those_who_had_it_open(
-    store: PostgresStore, run_sql: Sql
-) -> None:
-    """A restore that is under way would stumble over it."""
-    run_sql("DROP SCHEMA queuectl CASCADE")
-    run_sql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    with pytest.raises(StoreError):
-        store.stats()
-    with pytest.raises(StoreError, match="holds no store any more"):
-        store.stats()
-    assert run_sql("SELECT to_regnamespace('queuectl')") == [(None,)]
-
-
-def test_text_that_postgresql_cannot_keep_is_made_visible(store: PostgresStore) -> None:
-    add(store, "a")
-    with living_worker(store) as worker:
-        worker.run_one("failed", error="a\0b \udcff")
-    assert store.get("a").error == "a\\0b \\udcff"
-
-
-# -- URLs ------------------------------------------------------------------------------------
-
-
-def test_a_url_is_shown_without_its_password(server: PostgresServer, database: str) -> None:
-    url = f"postgresql://postgres:s3cret%2F%25@127.0.0.1:{server.port}/{database}"
-    for given in (url, url.replace("postgresql:", "postgres:")):
-        with open_any(given) as store:
-            shown = f"postgresql://postgres@127.0.0.1:{server.port}/{database}"
-            assert store.url == shown
-    parts = f"host=127.0.0.1&port={server.port}&user=postgres&password=s3cret%2F%25"
-    with open_any(f"postgresql:///{database}?{parts}") as store:
-        assert "s3cret" not in store.url
-        with open_any(store.url) as again:
-            assert again.uid == store.uid
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "postgres://ann:s%40c%2Fret@a:1,b:2/x?target_session_attrs=read-write",
-        "postgresql://%2Frun%2Fpg/x",
-        "postgresql:///x?host=@abstract&user=a",
-        "postgresql://ann@[::1]:5432/x?sslrootcert=system",
-        "postgresql://?service=queue",
-        "postgresql://",
-    ],
-)
-def test_a_url_lasts_as_it_is_and_is_shown_as_the_same(url: str) -> None:
-    given = urls.parsed(url)
-    assert urls.lasting(url) == url
-    shown = urls.parsed(urls.without_password(given))
-    assert shown == {name: value for name, value in given.items() if name != "password"}
-
-
-def test_a_url_may_name_a_socket(server: PostgresServer, database: str) -> None:
-    folder = os.path.dirname(server.data)
-    url = f"postgresql://postgres@/{database}?host={folder}&port={server.port}"
-    with open_any(url) as store, open_any(store.url) as again:
-        assert store.uid == again.uid
-
-
-def test_errors_never_tell_the_password(server: PostgresServer) -> None:
-    wrong = [
-        f"postgresql://guarded:s3cret@127.0.0.1:{server.port}/nowhere",
-        "postgresql://ann:s3cret@127.0.0.1:1/x",
-        "postgresql://ann:s3cret@nowhere.invalid/x",
-        "postgresql://ann:s3cret@127.0.0.1/x?nonsense=1",
-        "postgresql://ann:s3cret@127.0.0.1:port/x",
-        "postgresql://ann:s3cret@[::1/x",
-        "postgresql://ann:s3cret/9@127.0.0.1/x",
-        "postgresql://ann:1/s3cret@127.0.0.1/x",
-        "postgresql://ann:x@s3cret@127.0.0.1/x",
-        "postgresql://127.0.0.1:1/x?scram_server_key=s3cret",
-    ]
-    for url in wrong:
-        with pytest.raises((StoreError, BadInput)) as failure:
-            open_any(url)
-        shown = f"{failure.value.message} {failure.value.hint}"
-        assert "s3cret" not in shown, url
-        assert "\n" not in shown
-        if isinstance(failure.value, StoreError):
-            assert failure.value.exit_code == STORE_FAILED
-
-
-def test_a_client_encoding_of_the_users_own_changes_nothing(
-    server: PostgresServer, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
-    with open_any(server.url(database)) as store:
-        store.enqueue([a_job("snow", command="echo ☃")], T0)
-        assert store.get("snow").command == "echo ☃"
-
-
-def test_a_password_may_come_from_pgpassfile_and_the_rest_from_a_service(
-    server: PostgresServer, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    role = f"r{database}"
-    server.run_sql(f"CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 's3cret'")
-    server.require_password(role)
-    try:
-        url = server.url(database, role)
-        with pytest.raises(StoreError, match="password") as refused:
-            open_any(url)
-        assert "PGPASSFILE" in str(refused.value.hint)
-        passwords = tmp_path / "pgpass"
-        passwords.write_text(f"127.0.0.1:{server.port}:*:{role}:s3cret\n")
-        passwords.chmod(0o600)
-        monkeypatch.setenv("PGPASSFILE", str(passwords))
-        with open_any(url) as store:
-            assert store.list_jobs(Filter()) == []
-        services = tmp_path / "services"
-        services.write_text(
-            f"[queue]\nhost=127.0.0.1\nport={server.port}\ndbname={database}\nuser={role}\n"
-        )
-        monkeypatch.setenv("PGSERVICEFILE", str(services))
-        with open_any("postgresql://?service=queue") as store:
-            assert store.list_jobs(Filter()) == []
-            with open_any(store.url) as again:
-                assert again.uid == store.uid
-    finally:
-        server.drop_database(database)
-        server.run_sql(f"DROP ROLE {role}")
-
-
-def test_options_of_tls_are_passed_on(server: PostgresServer, database: str) -> None:
-    with pytest.raises(StoreError, match="SSL"):
-        open_any(server.url(database) + "?sslmode=require")
-    with open_any(server.url(database) + "?sslmode=disable") as store:
-        assert store.url.endswith("?sslmode=disable")
-
-
-def test_a_postgresql_store_without_psycopg_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name in [n for n in sys.modules if n.startswith("queuectl.store.postgres")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(StoreError) as failure:
-        open_any("postgresql://localhost/x")
-    assert "psycopg[binary]" in str(failure.value.hint)

@@ -175,14 +175,14 @@ POSTGRES = [
         _PGSQL + "begin.sql",
         "WHEN 'off' THEN 'on'",
         "WHEN 'off' THEN 'off'",
-        "tests/postgres/test_connection.py -k on_disk",
+        "tests/postgres/test_database.py -k on_disk",
     ),
     Mutant(
         "PostgreSQL: a stricter default of the server is lowered",
         _PGSQL + "begin.sql",
         "ELSE current_setting('synchronous_commit') END",
         "ELSE 'on' END",
-        "tests/postgres/test_connection.py -k stricter",
+        "tests/postgres/test_database.py -k stricter",
     ),
     # a fleet
     Mutant(

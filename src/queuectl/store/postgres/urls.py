@@ -57,7 +57,7 @@ def parsed(url: str) -> dict[str, Any]:
 def lasting(url: str) -> str:
     """The same with files by their whole path: workers go from folder to folder."""
     given = parsed(url)
-    if all(given.get(name) == conninfo.conninfo_to_dict(url).get(name) for name in _FILES):
+    if given == conninfo.conninfo_to_dict(url):
         return url
     return f"postgresql:///?{urlencode(given, quote_via=quote)}"
 
