@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-# `make test &` and nohup start the suite with these ignored, and so would be all that it starts.
+# Started by `make test &` or nohup these are ignored, and would be by all that tests start.
 for _number, _handler in (
     (signal.SIGINT, signal.default_int_handler),
     (signal.SIGQUIT, signal.SIG_DFL),
