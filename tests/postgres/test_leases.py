@@ -285,13 +285,12 @@ def test_held_waits_for_a_turn_whose_reply_was_lost(
         with store._db.write():
             store._db.execute("SELECT queuectl.enter_turn('w', $1)", (store._db.session,))
             rows = store._claim("w", _want_one(), T0)
-            assert rows is not None
-            ((seq, token, *_),) = rows.fetchall()
+            (claim,) = store._claims_of(rows.fetchall())
             asking.start()
             wait_until_somebody_waits(run_sql)
             assert held == []
         asking.join(20)
-    assert held == [{token: seq}]
+    assert held == [{claim.token: claim.seq}]
 
 
 def test_a_worker_that_came_back_goes_on_as_before(

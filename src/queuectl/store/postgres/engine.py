@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 _ENDS_AT_ONCE = 40
 """Of many, the plan would look at each for each."""
+_HEAD = 6
+"""Columns of claim.sql before those of a job."""
 _LOOK_AGAIN = 20
 """Milliseconds until what others held is looked at again."""
 _CANDIDATES, _CANDIDATES_MORE = 4, 16
@@ -45,12 +47,13 @@ _CANDIDATES, _CANDIDATES_MORE = 4, 16
 
 
 class _Look:
-    """How things stand for a worker (look.sql)."""
+    """How things stand for a worker, by what claim.sql or look.sql found."""
 
     def __init__(self, worker_id: str, rows: list[Any]) -> None:
-        if not rows or not rows[0][0]:
+        heads = [row[:_HEAD] for row in rows if row[0] is not None]
+        if not heads or not heads[0][1]:
             raise WorkerGone(f"worker {worker_id} was rescued, or its lease has ended")
-        _, self.stop, self.cancels, self.next_due, self.drained = rows[0]
+        self.contended, _, self.stop, self.cancels, self.next_due, self.drained = heads[0]
 
     def answer(self, claims: list[Claim], refused: Sequence[int] = ()) -> Turn:
         drained = not claims and self.drained
@@ -147,23 +150,25 @@ class Engine(Shared):
                 known = self._db.version if want.free + want.ahead else None
                 self._db.execute(sql("enter_turn"), (worker_id, self._db.session, known))
                 self._keep(worker_id, finishes, output)
-                refused = self._finish(worker_id, finishes, now)
-                claims = self._claim(worker_id, want, now)
-                look = self._db.execute(sql("look"), (worker_id,))
+                recorded = self._finish(worker_id, finishes, now)
+                found = self._claim(worker_id, want, now)
         except OtherSessionError:
             self.held(worker_id)
             raise
-        stale = set(refused.fetchall()) if refused else ()
-        taken, contended = self._claims_of(claims.fetchall() if claims else [])
-        answer = _Look(worker_id, look.fetchall()).answer(
-            taken,
-            [
-                finish.token
-                for finish in finishes
-                if (finish.token, finish.outcome.kind, finish.outcome.finished_at) in stale
-            ],
-        )
-        return answer, contended
+        rows = found.fetchall()
+        look = _Look(worker_id, rows)
+        claims = self._claims_of(rows)
+        if sum(answer.fetchall()[0][0] for answer in recorded) == len(finishes):
+            return look.answer(claims), look.contended
+        return look.answer(claims, self._refused(finishes)), look.contended
+
+    def _refused(self, finishes: Sequence[Finish]) -> list[int]:
+        """Tokens of those that are not on record: somebody else has ended these runs."""
+        told = [(f.token, f.outcome.kind, f.outcome.finished_at) for f in finishes]
+        with self._db.read():
+            missing = self._db.execute(sql("refused"), columns(told))
+        stale = set(missing.fetchall())
+        return [end[0] for end in told if end in stale]
 
     def _keep(
         self, worker_id: str, finishes: Sequence[Finish], output: Sequence[OutputPart]
@@ -180,26 +185,24 @@ class Engine(Shared):
 
     def _finish(
         self, worker_id: str, finishes: Sequence[Finish], now: int
-    ) -> Answer | psycopg.Cursor[Any] | None:
-        """Record ends of runs; the answer tells which tokens were stale."""
+    ) -> list[Answer | psycopg.Cursor[Any]]:
+        """Record ends of runs; the answers tell how many counted."""
         if not finishes:
-            return None
+            return []
         first = {finish.token: finish for finish in reversed(finishes)}
         ends = [_end_of(finish) for finish in first.values()]
+        answers = []
         for some in range(0, len(ends), _ENDS_AT_ONCE):
             of_some = columns(ends[some : some + _ENDS_AT_ONCE])
-            self._db.execute(sql("finish"), (worker_id, *of_some))
+            answers.append(self._db.execute(sql("finish"), (worker_id, *of_some)))
         self._settle_waiting([finish.seq for finish in first.values()], now)
-        told = [(f.token, f.outcome.kind, f.outcome.finished_at) for f in finishes]
-        return self._db.execute(sql("refused"), columns(told))
+        return answers
 
-    def _claim(
-        self, worker_id: str, want: Want, now: int
-    ) -> Answer | psycopg.Cursor[Any] | None:
+    def _claim(self, worker_id: str, want: Want, now: int) -> Answer | psycopg.Cursor[Any]:
         most = want.free + want.ahead
         if most <= 0:
             self._db.execute(sql("promote"), (now, PROMOTED_A_TURN))
-            return None
+            return self._db.execute(sql("look"), (worker_id,))
         self._db.execute(sql("line_up"), (worker_id, now, PROMOTED_A_TURN))
         if len(self._captures) > 100:
             self._captures.clear()
@@ -215,14 +218,14 @@ class Engine(Shared):
             ),
         )
 
-    def _claims_of(self, rows: list[Any]) -> tuple[list[Claim], bool]:
-        claims = [self._claim_of(row) for row in sorted(rows, key=_in_line) if row[0]]
-        return claims, bool(rows) and rows[0][20]
+    def _claims_of(self, rows: list[Any]) -> list[Claim]:
+        jobs = [row[_HEAD:] for row in rows if row[0] is None]
+        return [self._claim_of(job) for job in sorted(jobs, key=_in_line)]
 
     def _claim_of(self, row: tuple[Any, ...]) -> Claim:
         (
             seq, token, job_id, runs, attempts, max_retries, base, most, jitter, command,
-            is_argv, queue, timeout, cwd, explicit, env, capture, captured, created_by, *_,
+            is_argv, queue, timeout, cwd, explicit, env, capture, captured, created_by, _,
         ) = row  # fmt: skip
         if captured is not None:
             self._captures[capture] = read_map(captured)
@@ -349,4 +352,5 @@ def _end_of(finish: Finish) -> tuple[float | str | None, ...]:
 
 
 def _in_line(row: tuple[Any, ...]) -> tuple[int, int]:
-    return -(row[19] or 0), row[0] or 0
+    *_, priority = row
+    return -priority, row[0]

@@ -292,25 +292,64 @@ END $$;
 CREATE FUNCTION queuectl.line_up(worker text, at bigint, most bigint)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    number integer;
+    limited record;
     in_line integer[] := '{}';
 BEGIN
     PERFORM queuectl.promote(at, most);
-    FOR number IN
-        SELECT q.number FROM queuectl.queues q JOIN queuectl.workers w ON w.id = worker
+    FOR limited IN
+        SELECT q.number, q.max_running
+        FROM queuectl.queues q JOIN queuectl.workers w ON w.id = worker
         WHERE q.max_running IS NOT NULL AND NOT q.paused
             AND (w.queues = '{}' OR q.name = ANY (w.queues))
-            AND EXISTS (SELECT FROM queuectl.jobs j WHERE j.ready AND j.queue = q.number)
-            AND q.max_running > (
-                SELECT count(*) FROM queuectl.jobs r
-                WHERE r.state = 'processing' AND r.queue = q.number)
         ORDER BY q.number
     LOOP
-        PERFORM pg_advisory_xact_lock(7816544, number);
-        in_line := in_line || number;
+        -- One by one: joined, all that is ready would be read to find the queues it is in.
+        CONTINUE WHEN NOT EXISTS (
+            SELECT FROM queuectl.jobs j WHERE j.ready AND j.queue = limited.number);
+        CONTINUE WHEN limited.max_running <= (
+            SELECT count(*) FROM queuectl.jobs r
+            WHERE r.state = 'processing' AND r.queue = limited.number);
+        PERFORM pg_advisory_xact_lock(7816544, limited.number);
+        in_line := in_line || limited.number;
     END LOOP;
-    PERFORM set_config('queuectl.in_line', in_line::text, true);
+    IF in_line <> '{}' THEN
+        PERFORM set_config('queuectl.in_line', in_line::text, true);
+    END IF;
 END $$;
+
+-- How things stand for a worker: what is asked of it, and whether there is anything to do.
+-- `drained` looks at counts only where nothing is due. In the language of the statements that
+-- ask it, so that it becomes a part of them.
+CREATE FUNCTION queuectl.look(worker text) RETURNS TABLE (
+    lives boolean, stop_seconds double precision, cancels bigint[], next_due bigint,
+    drained boolean
+) LANGUAGE sql STABLE AS $$
+WITH open AS MATERIALIZED (
+    SELECT q.number
+    FROM queuectl.workers w
+        JOIN queuectl.queues q ON w.queues = '{}' OR q.name = ANY (w.queues)
+    WHERE w.id = worker AND NOT q.paused
+), waiting AS MATERIALIZED (
+    SELECT FROM open CROSS JOIN LATERAL (
+        SELECT FROM queuectl.jobs j WHERE j.ready AND j.queue = open.number LIMIT 1
+    ) first
+)
+SELECT w.lease_until > clock_timestamp() AS lives,
+    w.stop_seconds,
+    ARRAY(SELECT j.token FROM queuectl.jobs j WHERE j.worker_id = worker AND j.cancel) AS cancels,
+    (SELECT j.due_at FROM queuectl.jobs j WHERE NOT j.ready ORDER BY j.due_at LIMIT 1),
+    CASE WHEN EXISTS (SELECT FROM waiting) THEN false ELSE NOT EXISTS (
+        SELECT FROM (
+            SELECT queue, state, n FROM queuectl.counts
+            UNION ALL
+            SELECT queue, state, n FROM queuectl.count_changes
+        ) c
+        WHERE c.state IN ('failed', 'processing') AND c.queue IN (SELECT number FROM open)
+        GROUP BY c.queue, c.state HAVING sum(c.n) > 0
+    ) END AS drained
+FROM queuectl.workers w
+WHERE w.id = worker
+$$;
 
 -- Jobs have ended, or (`reason` given) are about to be removed: free those that waited for
 -- one that completed, cancel those that waited for any other, and so on down. Children are

@@ -5,7 +5,8 @@
 -- statistics are of a time when all had ended, it looks cheap to read such a one as a whole.
 -- So does every index of a table that was empty then: hence ANY, and OFFSET 0, which keeps
 -- a subquery to itself.
--- One row at least; its last column says that others held jobs that were wanted.
+-- The row without a job tells how things stood before, and first whether others held jobs that
+-- were wanted.
 WITH open AS MATERIALIZED (
     SELECT q.number, CASE WHEN q.max_running IS NOT NULL THEN greatest(0, q.max_running - (
             SELECT count(*) FROM queuectl.jobs r
@@ -71,14 +72,18 @@ WITH open AS MATERIALIZED (
         WHERE NOT c.seq = ANY (ARRAY(SELECT seq FROM taken))
     ) AS contended
 )
-SELECT j.seq, j.token, coalesce(j.id, 'j' || j.seq), j.runs, j.attempts, j.max_retries,
-    j.backoff_base, j.backoff_max, j.backoff_jitter, s.command, s.is_argv, q.name,
-    j.timeout_seconds, s.cwd, s.cwd_explicit, s.env, s.capture,
-    CASE WHEN NOT s.capture = ANY ($6::integer[]) THEN e.env END, s.created_by,
-    j.priority, shortfall.contended
-FROM shortfall LEFT JOIN (
-    started j
+SELECT shortfall.contended, look.*, NULL AS seq, NULL AS token, NULL AS id, NULL AS runs,
+    NULL AS attempts, NULL AS max_retries, NULL AS backoff_base, NULL AS backoff_max,
+    NULL AS backoff_jitter, NULL AS command, NULL AS is_argv, NULL AS queue,
+    NULL AS timeout_seconds, NULL AS cwd, NULL AS cwd_explicit, NULL AS env, NULL AS capture,
+    NULL AS captured, NULL AS created_by, NULL AS priority
+FROM shortfall CROSS JOIN queuectl.look($1) look
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, j.seq, j.token, coalesce(j.id, 'j' || j.seq),
+    j.runs, j.attempts, j.max_retries, j.backoff_base, j.backoff_max, j.backoff_jitter,
+    s.command, s.is_argv, q.name, j.timeout_seconds, s.cwd, s.cwd_explicit, s.env, s.capture,
+    CASE WHEN NOT s.capture = ANY ($6::integer[]) THEN e.env END, s.created_by, j.priority
+FROM started j
     CROSS JOIN LATERAL (SELECT * FROM queuectl.specs WHERE seq = j.seq OFFSET 0) s
     JOIN queuectl.queues q ON q.number = j.queue
     LEFT JOIN queuectl.captures e ON e.number = s.capture
-) ON true

@@ -4,7 +4,7 @@
 -- $16 events, with spaces between). They are looked up where they are needed: in rows made of
 -- them each update would carry all along.
 -- An end counts while the job is processing under its token. A job that was to run again does
--- not if somebody has asked to cancel it meanwhile.
+-- not if somebody has asked to cancel it meanwhile. Tells how many counted.
 WITH done AS (
     UPDATE queuectl.jobs j SET
         state = CASE WHEN cancel AND ($7::bigint[])[e.n] IS NOT NULL THEN 'cancelled'
@@ -32,11 +32,13 @@ WITH done AS (
         ($8::boolean[])[n], ($10::integer[])[n], ($11::text[])[n], ($12::text[])[n]
     FROM done d, queuectl.workers w
     WHERE w.id = $1
+), counted AS (
+    INSERT INTO queuectl.total_changes (event, n)
+    SELECT event, count(*) FROM (
+        SELECT unnest(string_to_array(($16::text[])[n], ' ')) AS event FROM done
+        UNION ALL
+        SELECT 'dlq' FROM done WHERE became = 'dead'
+    ) happened
+    GROUP BY event
 )
-INSERT INTO queuectl.total_changes (event, n)
-SELECT event, count(*) FROM (
-    SELECT unnest(string_to_array(($16::text[])[n], ' ')) AS event FROM done
-    UNION ALL
-    SELECT 'dlq' FROM done WHERE became = 'dead'
-) happened
-GROUP BY event
+SELECT count(*) FROM done
