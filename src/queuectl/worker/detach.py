@@ -134,7 +134,8 @@ class _Log:
         self._handler = _PrivateFiles(
             path, maxBytes=_LOG_BYTES, backupCount=_LOGS_KEPT, encoding="utf-8"
         )
-        self._handler.setFormatter(Formatter("%(message)s"))
+        # A line tells the time by itself.
+        self._handler.setFormatter(Formatter("%(asctime)s %(message)s", "%Y-%m-%d"))
         read, write = os.pipe()
         os.dup2(write, 2)
         os.close(write)
