@@ -240,6 +240,7 @@ def jobs_that_nobody_runs(cli: Cli, folder: Path, ask: Callable[..., Result]) ->
 def jobs_that_have_run(cli: Cli, ask: Callable[..., Result]) -> None:
     ask("wait ID", "wait", "good")
     ask("wait ID ID", "wait", "good", "bad", "shot", code=1)
+    ask("wait --tag T", "wait", "--tag", "x")
     ask("wait ID ID --any", "wait", "good", "night", "--any")
     cli.wait_for("again", "failed")
     cli.wait_for("busy", "processing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
@@ -57,6 +58,53 @@ def test_several_jobs_are_0_if_all_completed_else_1(cli: Cli) -> None:
     result = cli("wait", "j1", "j3")
     assert result.code == 1
     assert result.err == "j3 is dead: exit 7\n"
+
+
+def test_it_waits_for_jobs_that_options_choose(worker: Cli) -> None:
+    """As `list` would show them now."""
+    wait_for_go = "while [ ! -e go ]; do sleep 0.02; done"
+    worker.ok("enqueue", "true", "--tag", "sweep")
+    worker.ok("enqueue", wait_for_go, "--tag", "sweep")
+    worker.ok("enqueue", "exit 1", "--delay", "1h")
+    worker.wait_for("j2", "processing")
+    assert worker("wait", "--tag", "sweep", "--timeout", "0").code == 124
+    process = worker.start("wait", "--tag", "sweep", "--json")
+    (worker.work / "go").touch()
+    assert process.wait(20) == 0
+    assert process.stdout is not None
+    assert [job["id"] for job in json.loads(process.stdout.read())] == ["j1", "j2"]
+
+
+def test_of_chosen_jobs_one_that_did_not_complete_is_1(cli: Cli) -> None:
+    """Also of one alone, whose own code nobody could foresee."""
+    cli.ok("enqueue", "exit 7", "--max-retries", "1", "--tag", "a")
+    cli.drain()
+    result = cli("wait", "--tag", "a")
+    assert (result.code, result.err) == (1, "j1 is dead: exit 7\n")
+    result = cli("wait", "--tag", "a", "--any")
+    assert (result.code, result.out) == (7, "j1\n")
+
+
+def test_where_no_job_is_chosen_there_is_nothing_to_wait_for(cli: Cli) -> None:
+    cli.ok("init-db")
+    assert (cli("wait", "--tag", "none").code, cli("wait", "--tag", "none").err) == (
+        0,
+        "no job fits\n",
+    )
+    assert cli("wait", "--tag", "none", "--json").json == []
+    assert cli("wait", "--tag", "none", "--any", "--timeout", "5").code == 0
+    assert cli("wait", "j1", "--tag", "none").code == 125
+
+
+def test_a_chosen_job_that_is_deleted_meanwhile_is_not_missed(cli: Cli) -> None:
+    cli.ok("enqueue", "true", "--tag", "a")
+    for words in ((), ("--any",)):
+        process = cli.start("wait", "--tag", "a", *words)
+        assert process.stderr is not None
+        process.stderr.readline()
+        cli.ok("delete", "--tag", "a")
+        assert process.wait(20) == 0
+        cli.ok("enqueue", "true", "--tag", "a")
 
 
 def test_any_ends_with_the_first(worker: Cli) -> None:

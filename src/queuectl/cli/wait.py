@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 
 from queuectl.cli.context import note, out, out_json, store_of
+from queuectl.cli.filters import add_filters, filter_of, is_filtered
 from queuectl.cli.parser import duration, json_option
 from queuectl.cli.waiting import changes, exit_code, patiently, say_if_stuck
-from queuectl.errors import WAIT_TIMED_OUT
+from queuectl.clock import now_ms
+from queuectl.errors import WAIT_TIMED_OUT, BadInput, JobNotFound
 from queuectl.model import COMPLETED, ENDED
 
 TYPE_CHECKING = False
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("ids", metavar="ID", nargs="+", help="the jobs")
+    parser.add_argument("ids", metavar="ID", nargs="*", help="the jobs")
+    add_filters(parser)
     parser.add_argument("--any", action="store_true", help="until the first of them has ended")
     parser.add_argument(
         "--timeout",
@@ -33,52 +36,75 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "exit code: the job's own; 128+n after signal n or its time limit; 124 if waiting\n"
         "timed out; 125 if it was cancelled, or on a failure of queuectl's own.\n"
-        "Several jobs: 0 if all completed, else 1."
+        "Several jobs, or options that choose them: 0 if all completed, else 1."
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Wait; the exit code is the job's."""
-    ids = list(dict.fromkeys(args.ids))
     until = None if args.timeout is None else time.monotonic() + args.timeout
     with store_of(args) as store:
-        jobs = [store.get(job_id) for job_id in ids]
+        jobs = _jobs(args, store)
         if not (args.any and any(job.state in ENDED for job in jobs)):
             for job in {job.queue: job for job in reversed(jobs)}.values():
                 say_if_stuck(store, job)
-        ended = _first(store, ids, until) if args.any else _all(store, ids, until)
+        wait = _first if args.any else _all
+        ended = wait(store, jobs, until, may_go=not args.ids)
         if ended is None:
             note("the time is up")
             return WAIT_TIMED_OUT
         _answer(args, store, ended)
-    if len(ended) == 1:
+    if len(ended) == 1 and (args.ids or args.any):
         return exit_code(ended[0])
     return int(any(job.state != COMPLETED for job in ended))
 
 
-def _all(store: Store, ids: Sequence[str], until: float | None) -> list[Job] | None:
+def _jobs(args: argparse.Namespace, store: Store) -> list[Job]:
+    """Those that are named, or are chosen by options at this moment, oldest first."""
+    if not args.ids and not is_filtered(args):
+        raise BadInput("which jobs to wait for?", "ids, or --state, --queue, --tag, --since")
+    if not args.ids:
+        return store.list_jobs(filter_of(args, now_ms()))[::-1]
+    if is_filtered(args):
+        raise BadInput("either ids or options that choose jobs, not both")
+    return [store.get(job_id) for job_id in dict.fromkeys(args.ids)]
+
+
+def _all(
+    store: Store, jobs: Sequence[Job], until: float | None, *, may_go: bool
+) -> list[Job] | None:
     """All of the jobs, ended; None if the time was up before."""
     ended: list[Job] = []
-    for job_id in ids:
-        job = _first(store, [job_id], until)
-        if job is None:
+    for job in jobs:
+        found = [job] if job.state in ENDED else _first(store, [job], until, may_go=may_go)
+        if found is None:
             return None
-        ended += job
+        ended += found
     return ended
 
 
-def _first(store: Store, ids: Sequence[str], until: float | None) -> list[Job] | None:
-    """The first of the jobs to end."""
+def _first(
+    store: Store, jobs: Sequence[Job], until: float | None, *, may_go: bool
+) -> list[Job] | None:
+    """The first of the jobs to end; none if all were deleted (which they may be)."""
+    ids = [job.id for job in jobs]
 
     def look() -> list[Job]:
-        for job_id in ids:
-            job = store.get(job_id)
+        for job_id in list(ids):
+            try:
+                job = store.get(job_id)
+            except JobNotFound:
+                if not may_go:
+                    raise
+                ids.remove(job_id)
+                continue
             if job.state in ENDED:
                 return [job]
         return []
 
     for _ in changes(store, until):
-        if ended := patiently(store, look, lambda: until and time.monotonic() >= until):
+        ended = patiently(store, look, lambda: until and time.monotonic() >= until)
+        if ended or not ids:
             return ended
     return None
 
@@ -88,9 +114,12 @@ def _answer(args: argparse.Namespace, store: Store, ended: Sequence[Job]) -> Non
         from queuectl.cli.jsonshapes import job_json
 
         shapes = [job_json(job) for job in ended]
-        out_json(shapes[0] if len(args.ids) == 1 or args.any else shapes)
+        for shape in shapes if len(args.ids) == 1 or args.any else [shapes]:
+            out_json(shape)
         return
-    if args.any:
+    if not ended:
+        note("no job fits")
+    elif args.any:
         out(ended[0].id)
     for job in ended:
         if job.state != COMPLETED:
