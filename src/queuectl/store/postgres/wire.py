@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     _Key: TypeAlias = tuple[str, tuple[int, ...]]  # a statement, types of its values
 
 _MOST_PREPARED = 200
-"""Counting what was sent but once; a worker needs some 40."""
+"""A worker needs some 40."""
 _STALE = ("0A000", "26000")
 """A statement that was prepared is not what it was: its table or view is another by now."""
 _READABLE, _WRITABLE = 1, 2  # of psycopg's Wait and Ready
@@ -44,14 +44,14 @@ class Connection(psycopg.Connection["tuple[Any, ...]"]):
     patience = float("inf")
     """Seconds that each round trip gets."""
     prepares = False
-    """Whether a `Trip` prepares what it sends for the second time. Behind a pooler it may
-    not: the next transaction may have another server process."""
+    """Whether a `Trip` prepares what it sends. Behind a pooler it may not: the next
+    transaction may have another server process."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self.transformer = Transformer(self)
         self.prepared: dict[_Key, bytes] = {}
-        """Names of statements, empty for what was sent once."""
+        """Names of statements."""
         self.numbers = count(1)
 
     def renew(self) -> None:
@@ -166,18 +166,16 @@ class Trip:
         return answer
 
     def _prepare(self, key: _Key) -> bytes:
-        """Its name, if it is worth one."""
+        """Its name. Unnamed it would be planned now, and again when it is sent next."""
         prepared = self._connection.prepared
         name = prepared.get(key)
-        if name == b"":
+        if name is None and self._connection.prepares and len(prepared) < _MOST_PREPARED:
             name = b"q%d" % next(self._connection.numbers)
             self._pg.send_prepare(name, key[0].encode(), key[1])
             prepared[key] = name
             preparing = Answer(self)
             preparing.prepares = key
             self._due.append(preparing)
-        elif name is None and self._connection.prepares and len(prepared) < _MOST_PREPARED:
-            prepared[key] = b""
         return name or b""
 
     def arrive(self) -> None:
