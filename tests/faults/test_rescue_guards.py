@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -16,7 +19,8 @@ from queuectl import host
 from queuectl.store.slotlock import is_locked
 from queuectl.worker.census import Census
 from queuectl.worker.process import MARK
-from queuectl.worker.rescue import Rescue
+from queuectl.worker.report import Report
+from queuectl.worker.rescue import Gone, Rescue, Rescues
 from queuectl.worker.slots import SlotFile
 
 from .arena import Arena, Spec, until
@@ -62,6 +66,38 @@ def test_a_worker_is_rescued_by_one_at_a_time(folder: str) -> None:
     again = Rescue.begin(folder, "dead", UID)
     assert again is not None
     again.close(done=True)
+
+
+@contextmanager
+def descriptors(more: int) -> Iterator[None]:
+    """This process can open so many more."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    spare: list[int] = []
+    while not spare or len(spare) < more or spare[-1] <= highest:
+        spare.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (spare[-1] + 1, before[1]))
+    try:
+        for _ in range(more):
+            os.close(spare.pop())
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for descriptor in spare:
+            os.close(descriptor)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_who_is_short_of_descriptors_begins_a_rescue_later(folder: str, more: int) -> None:
+    _left_by(folder, "dead")
+    rescues = Rescues(None, UID, Report())  # type: ignore[arg-type]
+    gone = [Gone("dead", (), has_file=True)]
+    with descriptors(more):
+        rescues.begin(folder, gone)
+    assert not rescues
+    assert not is_locked(folder, "dead"), "it would look alive to everybody"
+    rescues.begin(folder, gone)
+    assert rescues
 
 
 def test_a_rescue_that_was_just_done_is_not_begun_again(

@@ -147,7 +147,7 @@ def test_two_rescuers_settle_each_job_once(backend: SqliteBackend) -> None:
     def a_third_worker_is_gone(scene: Scene) -> None:
         add(scene.one, "x", "y")
         add(scene.one, "once", max_retries=1)
-        with living_worker(scene.one, "late") as late:
+        with living_worker(scene.one, "late", start_ticks=1) as late:  # no such process
             late.claim(3)
 
     def rescue(name: str) -> Operation:
@@ -167,7 +167,7 @@ def test_what_a_rescue_takes_back_is_claimed_by_one_other(backend: SqliteBackend
 
     def a_third_worker_is_gone(scene: Scene) -> None:
         add(scene.one, "x", "y")
-        with living_worker(scene.one, "late") as late:
+        with living_worker(scene.one, "late", start_ticks=1) as late:  # no such process
             scene.claims = late.claim(2)
 
     for race in races(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -19,6 +20,7 @@ from queuectl.model import (
     OutputPart,
 )
 from queuectl.store.base import Store
+from queuectl.worker.rescue import rescue_all
 
 from .helpers import HOUR, SECOND, T0, LivingWorker, add, counted, ids, living_worker, states
 
@@ -28,10 +30,10 @@ def dead_worker(store: Store) -> LivingWorker:
     """A worker that has claimed `a`, `b` and `once` and died."""
     add(store, "a", "b")
     add(store, "once", max_retries=1)
-    with living_worker(store) as worker:
-        assert ids(worker.claim(3)) == ["a", "b", "once"]
-        worker.die()
-        return worker
+    worker = LivingWorker(store)
+    assert ids(worker.claim(3)) == ["a", "b", "once"]
+    worker.die()
+    return worker
 
 
 def token_of(worker: LivingWorker, id: str) -> int:
@@ -234,8 +236,19 @@ def test_a_worker_whose_process_is_gone_is_not_alive_until_rescued(
         assert [(w.id, w.alive) for w in connection.workers()] == [(worker.id, False)]
 
 
-def test_a_worker_whose_slot_file_is_gone_with_it_is_not_alive(
-    store: Store, worker: LivingWorker
+def test_a_worker_whose_slot_file_is_gone_with_it_is_not_alive(store: Store) -> None:
+    with living_worker(store, start_ticks=1) as worker:  # no such process
+        worker.leave()
+        assert [w.alive for w in store.workers()] == [False]
+        assert [w.id for w in store.lost_workers(T0)] == [worker.id]
+
+
+def test_a_worker_that_runs_is_not_lost_though_its_slot_file_is(
+    store: Store, worker: LivingWorker, other_worker: LivingWorker
 ) -> None:
-    worker.leave()
-    assert [w.alive for w in store.workers()] == [False]
+    add(store, "a")
+    worker.claim_one()
+    os.unlink(worker.slot_file)
+    assert store.lost_workers(T0) == []
+    assert rescue_all(store, 0) == []
+    assert states(store) == {"a": PROCESSING}

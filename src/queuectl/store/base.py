@@ -214,8 +214,8 @@ class Store(Intake):
         the tokens that provably never started: these go back as by `release`; None says
         that nothing can be proved. All others are settled as `lost`, or as cancelled if
         somebody has asked for that. Returns the ids of those that were settled, not of
-        those given back. A worker that is unknown has no jobs: no effect. Raises Refused
-        if it may live after all.
+        those given back. A worker that is unknown has no jobs: no effect. A store with
+        leases raises Refused if it may live after all; another takes the caller's word.
         """
 
     @abstractmethod

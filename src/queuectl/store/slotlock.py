@@ -25,12 +25,13 @@ def try_lock(path: str) -> int | None:
     return descriptor
 
 
-def is_locked(folder: str, worker_id: str) -> bool:
-    """Whether the worker's process lives."""
+def is_locked(folder: str, worker_id: str) -> bool | None:
+    """Whether the worker's process lives; None if there is no such file, which proves
+    nothing."""
     try:
         descriptor = os.open(os.path.join(folder, worker_id), os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        return False
+        return None
     try:
         # Shared, so that two who ask at once don't take each other for the worker.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -87,7 +87,11 @@ class Rescue:
         if not os.path.exists(path):  # another rescuer was just done with it
             os.close(lock)
             return None
-        return cls(folder, worker_id, store_uid, lock=lock, tokens=tokens)
+        try:
+            return cls(folder, worker_id, store_uid, lock=lock, tokens=tokens)
+        except BaseException:  # others would take it for alive
+            os.close(lock)
+            raise
 
     def step(self, grace: float) -> float | None:
         """Signal what is left: TERM, after `grace` seconds KILL. Seconds until the next
@@ -152,7 +156,15 @@ class Rescue:
 def end_runs(path: str, store_uid: str, grace: float = 0.0) -> None:
     """End what the worker of this slot file runs: its own way out, or the supervisor's for
     one that is dead."""
-    rescue = Rescue(*os.path.split(path), store_uid)
+    patience = time.monotonic() + _AFTER_KILL
+    while True:
+        try:
+            rescue = Rescue(*os.path.split(path), store_uid)
+            break
+        except OSError as error:  # too short of something to read it
+            if not host.is_shortage(error) or time.monotonic() >= patience:
+                raise
+        time.sleep(_LOOK_AGAIN)
     while (pause := rescue.step(grace)) is not None:
         time.sleep(pause)
 
@@ -178,7 +190,12 @@ class Rescues:
         for worker in gone:
             if worker.worker_id in self._under_way:
                 continue
-            rescue = _begin(folder, worker, self._uid)
+            try:
+                rescue = _begin(folder, worker, self._uid)
+            except OSError as error:
+                if not host.is_shortage(error):
+                    raise
+                continue  # the next look finds it again
             if rescue is not None:
                 self._report.line(f"worker {worker.worker_id} died; taking back its jobs")
                 self._under_way[worker.worker_id] = rescue

@@ -25,7 +25,8 @@ def is_dead_here(
     slot_dir: str, worker_id: str, place: Sequence[str], process: tuple[int, int]
 ) -> bool:
     """Proof from this kernel: the lock of the worker's slot file is free, or (for its
-    rescuer holds the lock, too) there is no such process any more.
+    rescuer holds the lock, too, and somebody may have removed the file) there is no such
+    process any more.
 
     `place` is the worker's (host, boot id, pid namespace, folder mark), `process` its
     (pid, start in ticks). False where host, boot or pid namespace are not ours, nor where
@@ -36,7 +37,7 @@ def is_dead_here(
         return False
     if not folder or folder != folder_mark(slot_dir):
         return False
-    return not is_locked(slot_dir, worker_id) or not _runs(*process)
+    return is_locked(slot_dir, worker_id) is False or not _runs(*process)
 
 
 def _runs(pid: int, start_ticks: int) -> bool:

@@ -272,7 +272,7 @@ class Engine(Ends, Store):
     def _workers(self) -> list[Worker]:
         found = []
         for row in self._db.execute(sql("workers")).fetchall():
-            alive = is_locked(self.slot_dir, row[0])
+            alive = bool(is_locked(self.slot_dir, row[0]))
             plain = (*row[:8], read_list(row[8]), *row[9:])
             found.append(Worker.make((*plain, alive, (), None)))
         return found
