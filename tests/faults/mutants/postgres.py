@@ -72,8 +72,8 @@ POSTGRES = [
     Mutant(
         "PostgreSQL: what others held is not looked at again soon",
         _PG + "engine.py",
-        "bool(rows) and rows[0][20]",
-        "False",
+        "self.contended, _, self.stop",
+        "self.contended, self.stop, self.stop",
         "tests/postgres/test_concurrency.py",
     ),
     Mutant(
@@ -226,6 +226,13 @@ POSTGRES = [
         "min(grace, self._seconds_left())",
         "grace",
         "tests/faults/test_rescue_guards.py -k grace",
+    ),
+    Mutant(
+        "PostgreSQL: a worker without a slot file is dead though it runs",
+        "src/queuectl/store/postgres/proof.py",
+        "is_locked(slot_dir, worker_id) is False",
+        "not is_locked(slot_dir, worker_id)",
+        "tests/store/test_rescue.py -k postgres",
     ),
     Mutant(
         "a worker of another home is dead with its process",
