@@ -293,6 +293,7 @@ CREATE FUNCTION queuectl.line_up(worker text, at bigint, most bigint)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     limited record;
+    running jsonb;
     in_line integer[] := '{}';
 BEGIN
     PERFORM queuectl.promote(at, most);
@@ -306,9 +307,14 @@ BEGIN
         -- One by one: joined, all that is ready would be read to find the queues it is in.
         CONTINUE WHEN NOT EXISTS (
             SELECT FROM queuectl.jobs j WHERE j.ready AND j.queue = limited.number);
-        CONTINUE WHEN limited.max_running <= (
-            SELECT count(*) FROM queuectl.jobs r
-            WHERE r.state = 'processing' AND r.queue = limited.number);
+        IF running IS NULL THEN -- of all queues at once: what runs is read but once
+            SELECT coalesce(jsonb_object_agg(queue, n), '{}') INTO running FROM (
+                SELECT queue, count(*) AS n FROM queuectl.jobs
+                WHERE state = 'processing' GROUP BY queue
+            ) r;
+        END IF;
+        CONTINUE WHEN limited.max_running
+            <= coalesce((running ->> limited.number::text)::integer, 0);
         PERFORM pg_advisory_xact_lock(7816544, limited.number);
         in_line := in_line || limited.number;
     END LOOP;

@@ -7,11 +7,12 @@
 -- a subquery to itself.
 -- The row without a job tells how things stood before, and first whether others held jobs that
 -- were wanted.
-WITH open AS MATERIALIZED (
-    SELECT q.number, CASE WHEN q.max_running IS NOT NULL THEN greatest(0, q.max_running - (
-            SELECT count(*) FROM queuectl.jobs r
-            WHERE r.state = 'processing' AND r.queue = q.number
-        )) END AS room
+WITH running AS MATERIALIZED (
+    SELECT queue, count(*) AS n FROM queuectl.jobs WHERE state = 'processing' GROUP BY queue
+), open AS MATERIALIZED (
+    SELECT q.number, CASE WHEN q.max_running IS NOT NULL THEN greatest(0,
+        q.max_running - coalesce((SELECT n FROM running WHERE queue = q.number), 0)
+    ) END AS room
     FROM queuectl.workers w
         JOIN queuectl.queues q ON w.queues = '{}' OR q.name = ANY (w.queues)
     WHERE w.id = $1 AND NOT q.paused AND (q.max_running IS NULL OR q.number = ANY (
