@@ -298,7 +298,7 @@ def test_functions_read_a_handful_however_much_is_ready(
             ((before,),) = rush._db.execute(_READ).fetchall()
             rush._db.execute(sql(name), given[name])
             ((after,),) = rush._db.execute(_READ).fetchall()
-    running = 0 if queue == "default" else 2_000  # where there are limits they are counted, once
+    running = 0 if queue == "default" else 2_000  # for all limits together, counted once
     assert after - before < running + 600
 
 

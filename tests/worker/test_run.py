@@ -142,6 +142,20 @@ def test_a_run_begins_in_its_directory(crew: Shop) -> None:
     assert crew.output(crew.run(["pwd"], cwd=str(there)).id) == f"{there}\n"
 
 
+@pytest.mark.parametrize("command", ["printenv PWD", ["printenv", "PWD"], "printenv PWD;"])
+def test_pwd_is_that_directory_whether_a_shell_says_so_or_not(
+    crew: Shop, command: str | list[str]
+) -> None:
+    there = crew.folder / "where it is"
+    there.mkdir(exist_ok=True)
+    assert crew.output(crew.run(command, cwd=str(there)).id) == f"{there}\n"
+    home = os.path.expanduser("~")
+    assert crew.output(crew.run(command, cwd="/no/such/place").id) == f"{home}\n"
+    assert crew.run(["printenv", "OLDPWD"]).exit_code == 1
+    job = crew.run(["printenv", "PWD"], env={"PWD": "/asked"})
+    assert crew.output(job.id) == "/asked\n"
+
+
 def test_if_its_directory_is_gone_a_run_begins_at_home_with_a_warning(crew: Shop) -> None:
     job = crew.run("pwd", cwd="/no/such/place")
     assert job.state == COMPLETED

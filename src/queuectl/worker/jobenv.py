@@ -8,6 +8,8 @@ from queuectl import host
 from queuectl.worker import process
 
 _KEPT = (b"QUEUECTL_HOME", b"QUEUECTL_RUNTIME_DIR")
+_WORKERS_OWN = (b"PWD", b"OLDPWD")
+"""What its shell had left of where it was itself."""
 _MARK = process.MARK.encode()
 
 TYPE_CHECKING = False
@@ -26,19 +28,22 @@ class JobEnvironment:
         self._base = {
             name: value
             for name, value in os.environb.items()
-            if not name.startswith(b"QUEUECTL_") or name in _KEPT
+            if name not in _WORKERS_OWN
+            and (not name.startswith(b"QUEUECTL_") or name in _KEPT)
         }
         self._base[b"QUEUECTL_DB"] = process.encoded(store_url)
         self._captured: Mapping[str, str] = {}
         self._with_captured = self._base
 
-    def of(self, claim: Claim, slot: int) -> dict[bytes, bytes]:
-        """The worker's own, then what was kept at enqueue (on the same host), then `env`."""
+    def of(self, claim: Claim, slot: int, folder: str) -> dict[bytes, bytes]:
+        """The worker's own, then what was kept at enqueue (on the same host), then `env`.
+        `folder` is where the run starts: a shell would tell what it starts."""
         env = self._base
         if claim.captured and claim.created_by.rpartition("@")[2] == self._host:
             env = self._kept(claim.captured)
         return {
             **env,
+            b"PWD": process.encoded(folder),
             **_encoded(claim.env),
             b"QUEUECTL_JOB_ID": claim.id.encode(),
             b"QUEUECTL_ATTEMPT": b"%d" % claim.attempt,
@@ -60,14 +65,15 @@ def _encoded(env: Mapping[str, str]) -> dict[bytes, bytes]:
     return {process.encoded(name): process.encoded(value) for name, value in env.items()}
 
 
-def enter(claim: Claim) -> str | None:
-    """Go to the job's directory; a warning if the run must do with the home directory.
+def enter(claim: Claim) -> tuple[str, str | None]:
+    """Go to the job's directory. Where that is, and a warning if the run must do with the
+    home directory.
 
     Raises process.CannotStartError if a directory that was asked for is missing.
     """
     try:
         os.chdir(process.encoded(claim.cwd))
-        return None
+        return claim.cwd, None
     except OSError as error:
         if claim.cwd_explicit:
             raise process.CannotStartError(
@@ -79,4 +85,4 @@ def enter(claim: Claim) -> str | None:
     except OSError:
         home = "/"
         os.chdir(home)
-    return f"queuectl: {claim.cwd} can't be entered here, running in {home}\n"
+    return home, f"queuectl: {claim.cwd} can't be entered here, running in {home}\n"

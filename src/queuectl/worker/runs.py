@@ -105,10 +105,10 @@ class Runs:
         self._entries[claim.token] = run.entry
         reach("start.noted")
         try:
-            warning = jobenv.enter(claim)
+            folder, warning = jobenv.enter(claim)
             if warning:
                 run.output.take(STDERR, warning.encode())
-            run.start(self._environment.of(claim, slot), self._null)
+            run.start(self._environment.of(claim, slot, folder), self._null)
         except process.CannotStartError as error:
             run.output.take(STDERR, f"{error.message}\n".encode("utf-8", "replace"))
             self._not_started(run, failed_start(error.exit_code, error.message))
