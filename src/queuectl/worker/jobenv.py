@@ -28,8 +28,7 @@ class JobEnvironment:
         self._base = {
             name: value
             for name, value in os.environb.items()
-            if name not in _WORKERS_OWN
-            and (not name.startswith(b"QUEUECTL_") or name in _KEPT)
+            if name not in _WORKERS_OWN and (not name.startswith(b"QUEUECTL_") or name in _KEPT)
         }
         self._base[b"QUEUECTL_DB"] = process.encoded(store_url)
         self._captured: Mapping[str, str] = {}
