@@ -216,7 +216,8 @@ class Turn(Record):
     whose runs a person wants ended, named every turn until they have. `stop` is how many
     seconds a person gives this worker's running jobs (None: nobody asked). `next_due` is
     when the next job falls due that nothing but time holds back. `drained` says that nothing
-    in the worker's open queues is due, failed or processing.
+    in the worker's open queues is due, failed or processing. `freed` is how many jobs had
+    waited for nothing but what this turn recorded; some may be among the claims.
     """
 
     claims: Sequence[Claim]
@@ -225,6 +226,7 @@ class Turn(Record):
     stop: float | None = None
     next_due: int | None = None
     drained: bool = False
+    freed: int = 0
 
 
 class Worker(Record):

@@ -7,7 +7,18 @@ import pytest
 from queuectl.model import CANCELLED, COMPLETED, DEAD, FAILED, PENDING, RELEASED
 from queuectl.store.base import Store
 
-from .helpers import HOUR, MINUTE, T0, LivingWorker, a_job, add, counted, ids, states
+from .helpers import (
+    HOUR,
+    MINUTE,
+    T0,
+    LivingWorker,
+    a_job,
+    add,
+    counted,
+    ids,
+    states,
+    the_end,
+)
 
 
 def test_a_job_runs_after_the_one_it_waits_for(store: Store, worker: LivingWorker) -> None:
@@ -34,6 +45,18 @@ def test_one_job_frees_all_that_wait_for_it(store: Store, worker: LivingWorker) 
     add(store, "x", "y", "z", after=("a",))
     worker.run_one()
     assert ids(worker.claim(9)) == ["x", "y", "z"]
+
+
+def test_a_turn_tells_how_many_jobs_it_has_set_free(store: Store, worker: LivingWorker) -> None:
+    add(store, "a", "b", "c")
+    add(store, "x", "y", after=("a",))
+    add(store, "later", after=("a",), run_at=T0 + HOUR)
+    add(store, "both", after=("a", "b"))
+    a, b, c = worker.claim(3)
+    assert worker.turn(the_end(c)).freed == 0
+    assert worker.turn(the_end(a), free=1).freed == 2
+    assert worker.turn(the_end(a)).freed == 0
+    assert worker.turn(the_end(b)).freed == 1
 
 
 def test_a_chain_runs_link_by_link(store: Store, worker: LivingWorker) -> None:

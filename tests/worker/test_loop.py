@@ -66,6 +66,18 @@ def test_a_job_that_nobody_rang_for_is_found_by_the_poll(shop: Shop) -> None:
     shop.wait_for("unheard")
 
 
+def test_idle_workers_hear_of_what_anothers_job_has_set_free(shop: Shop) -> None:
+    shop.configure(worker_poll_interval=NEVER)
+    shop.start(count=3)
+    shop.add("sleep 0.2", "first")
+    children = ["c1", "c2", "c3"]
+    meeting = "; ".join(f"while [ ! -e {child} ]; do sleep 0.02; done" for child in children)
+    for child in children:
+        shop.add(f"touch {child}; {meeting}", child, after=("first",))
+    for child in children:
+        assert shop.wait_for(child).state == COMPLETED
+
+
 def test_a_job_that_waits_for_another_follows_it(shop: Shop) -> None:
     witness = shop.folder / "order"
     shop.start(count=2)

@@ -175,6 +175,8 @@ class Turns:
             reach("turn.asked")
             answer = store.turn(self._worker_id, finishes, parts, want, now_ms())
             reach("turn.done")
+            if answer.freed and len(answer.claims) >= want.free + want.ahead:
+                wake(store)  # there may be more than we have taken, and others idle
             return answer
 
         def turned(answer: Turn | None, error: QueuectlError | None) -> None:

@@ -55,9 +55,10 @@ class _Look:
             raise WorkerGone(f"worker {worker_id} was rescued, or its lease has ended")
         self.contended, _, self.stop, self.cancels, self.next_due, self.drained = heads[0]
 
-    def answer(self, claims: list[Claim], refused: Sequence[int] = ()) -> Turn:
+    def answer(self, claims: list[Claim], refused: Sequence[int] = (), freed: int = 0) -> Turn:
         drained = not claims and self.drained
-        return Turn.make((claims, refused, self.cancels, self.stop, self.next_due, drained))
+        orders = (self.cancels, self.stop, self.next_due)
+        return Turn.make((claims, refused, *orders, drained, freed))
 
 
 class Engine(Shared):
@@ -150,17 +151,16 @@ class Engine(Shared):
                 known = self._db.version if want.free + want.ahead else None
                 self._db.execute(sql("enter_turn"), (worker_id, self._db.session, known))
                 self._keep(worker_id, finishes, output)
-                recorded = self._finish(worker_id, finishes, now)
+                ends = self._finish(worker_id, finishes, now)
                 found = self._claim(worker_id, want, now)
         except OtherSessionError:
             self.held(worker_id)
             raise
         rows = found.fetchall()
         look = _Look(worker_id, rows)
-        claims = self._claims_of(rows)
-        if sum(answer.fetchall()[0][0] for answer in recorded) == len(finishes):
-            return look.answer(claims), look.contended
-        return look.answer(claims, self._refused(finishes)), look.contended
+        *recorded, freed = [answer.fetchall()[0][0] for answer in ends] or [0]
+        refused = self._refused(finishes) if sum(recorded) < len(finishes) else []
+        return look.answer(self._claims_of(rows), refused, freed), look.contended
 
     def _refused(self, finishes: Sequence[Finish]) -> list[int]:
         """Tokens of those that are not on record: somebody else has ended these runs."""
@@ -186,7 +186,8 @@ class Engine(Shared):
     def _finish(
         self, worker_id: str, finishes: Sequence[Finish], now: int
     ) -> list[Answer | psycopg.Cursor[Any]]:
-        """Record ends of runs; the answers tell how many counted."""
+        """Record ends of runs; the answers tell how many counted, the last one how many jobs
+        this set free."""
         if not finishes:
             return []
         first = {finish.token: finish for finish in reversed(finishes)}
@@ -195,8 +196,8 @@ class Engine(Shared):
         for some in range(0, len(ends), _ENDS_AT_ONCE):
             of_some = columns(ends[some : some + _ENDS_AT_ONCE])
             answers.append(self._db.execute(sql("finish"), (worker_id, *of_some)))
-        self._settle_waiting([finish.seq for finish in first.values()], now)
-        return answers
+        seqs = [finish.seq for finish in first.values()]
+        return [*answers, self._settle_waiting(seqs, now)]
 
     def _claim(self, worker_id: str, want: Want, now: int) -> Answer | psycopg.Cursor[Any]:
         most = want.free + want.ahead

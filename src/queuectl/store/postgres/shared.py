@@ -14,8 +14,12 @@ from queuectl.store.postgres.failures import ConflictError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    import psycopg
 
     from queuectl.store.postgres.database import Database
+    from queuectl.store.postgres.wire import Answer
 
 _FOLD_ONCE_IN = 64
 
@@ -44,9 +48,11 @@ class Shared(Store):
             raise ConflictError("a job was revived meanwhile", "try again")
         return {job_id: (seq, state) for job_id, seq, state in rows}
 
-    def _settle_waiting(self, seqs: Iterable[int], now: int, reason: str | None = None) -> None:
-        """These have ended, or go: free or cancel what waits for them."""
-        self._db.execute(sql("settle_waiting"), (list(seqs), now, reason))
+    def _settle_waiting(
+        self, seqs: Iterable[int], now: int, reason: str | None = None
+    ) -> Answer | psycopg.Cursor[Any]:
+        """These have ended, or go: free or cancel what waits for them; how many are free."""
+        return self._db.execute(sql("settle_waiting"), (list(seqs), now, reason))
 
     def _add_total(self, event: str, n: int) -> None:
         self._db.execute(sql("add_total"), (event, n))

@@ -56,7 +56,7 @@ class Ends(Shared):
 
     def _tell_waiting(self, seq: int, state: str, now: int, counts: _Counted) -> None:
         if state == COMPLETED:
-            self._free_waiting(seq, now)
+            self._free_waiting(seq, counts, now)
         elif state in (DEAD, CANCELLED):
             self._cancel_waiting(seq, state, counts, now)
 

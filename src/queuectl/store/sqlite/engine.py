@@ -151,7 +151,8 @@ class Engine(Ends, Store):
         cancels = [token for (token,) in self._db.execute(sql("any_to_cancel"), (worker_id,))]
         next_due = self._db.execute(sql("next_due")).get
         drained = not claims and self._drained(open_queues, counts)
-        return Turn.make((claims, refused, cancels, stop, next_due, drained))
+        freed = counts.freed if counts else 0
+        return Turn.make((claims, refused, cancels, stop, next_due, drained, freed))
 
     def _drained(self, open_queues: Mapping[int, int | None], counts: _Counted | None) -> bool:
         if any(self._db.execute(sql("any_ready"), (number,)).get for number in open_queues):

@@ -37,11 +37,11 @@ class Shared:
             number = self._db.execute(sql("add_queue"), (name,)).get
         return int(number)
 
-    def _free_waiting(self, seq: int, now: int) -> None:
+    def _free_waiting(self, seq: int, counts: _Counted, now: int) -> None:
         """This job completed: those that waited for it alone can go on."""
         waiting = self._db.execute(sql("drop_waits_for"), (seq,)).fetchall()
         for (child,) in waiting:
-            self._db.execute(sql("unblock_if_free"), (child, now))
+            counts.freed += bool(self._db.execute(sql("unblock_if_free"), (child, now)).get)
 
     def _cancel_waiting(self, seq: int, state: str, counts: _Counted, now: int) -> None:
         """This job can no longer succeed: cancel those that wait for it, and so on down."""
@@ -67,6 +67,8 @@ class _Counted:
         self._db = database
         self._counts: dict[tuple[int, str], int] = {}
         self._totals: dict[str, int] = {}
+        self.freed = 0
+        """Jobs that had waited for nothing else, and can be claimed now."""
 
     def add(self, queue: int, state: str, n: int = 1) -> None:
         """`n` more jobs of this queue are in this state."""

@@ -360,26 +360,32 @@ $$;
 -- Jobs have ended, or (`reason` given) are about to be removed: free those that waited for
 -- one that completed, cancel those that waited for any other, and so on down. Children are
 -- locked before they are judged: of two needs that end at the same time one must see both.
+-- Tells how many can be claimed now.
 CREATE FUNCTION queuectl.settle_waiting(ended bigint[], at bigint, reason text DEFAULT NULL)
-RETURNS void LANGUAGE plpgsql AS $$
+RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     gone bigint[];
     doomed bigint[];
+    freed bigint;
 BEGIN
     IF NOT EXISTS (SELECT FROM queuectl.waits WHERE needs = ANY (ended)) THEN
-        RETURN;
+        RETURN 0;
     END IF;
     PERFORM FROM queuectl.jobs
     WHERE seq = ANY (ARRAY(SELECT w.seq FROM queuectl.waits w WHERE w.needs = ANY (ended)))
     ORDER BY seq FOR UPDATE;
-    UPDATE queuectl.jobs c SET ready = coalesce(c.due_at, 0) <= at
-    WHERE c.seq = ANY (ARRAY(
-            SELECT w.seq FROM queuectl.waits w JOIN queuectl.jobs n ON n.seq = w.needs
-            WHERE w.needs = ANY (ended) AND n.state = 'completed'))
-        AND c.state = 'pending'
-        AND NOT EXISTS (
-            SELECT FROM queuectl.waits w JOIN queuectl.jobs n ON n.seq = w.needs
-            WHERE w.seq = c.seq AND n.state <> 'completed');
+    WITH free AS (
+        UPDATE queuectl.jobs c SET ready = coalesce(c.due_at, 0) <= at
+        WHERE c.seq = ANY (ARRAY(
+                SELECT w.seq FROM queuectl.waits w JOIN queuectl.jobs n ON n.seq = w.needs
+                WHERE w.needs = ANY (ended) AND n.state = 'completed'))
+            AND c.state = 'pending'
+            AND NOT EXISTS (
+                SELECT FROM queuectl.waits w JOIN queuectl.jobs n ON n.seq = w.needs
+                WHERE w.seq = c.seq AND n.state <> 'completed')
+        RETURNING ready
+    )
+    SELECT count(*) FILTER (WHERE ready) INTO freed FROM free;
     DELETE FROM queuectl.waits w USING queuectl.jobs n
     WHERE w.needs = ANY (ended) AND n.seq = w.needs AND n.state = 'completed';
     gone := ARRAY(
@@ -404,4 +410,5 @@ BEGIN
         gone := doomed;
         reason := NULL;
     END LOOP;
+    RETURN freed;
 END $$;
