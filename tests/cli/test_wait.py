@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from conftest import Cli
+from queuectl.cli.wait import _ended
+from queuectl.store import open_store
+from queuectl.store.base import Store
+from store.helpers import T0, add, ids, living_worker
 
 
 @pytest.mark.parametrize(
@@ -105,6 +111,28 @@ def test_a_chosen_job_that_is_deleted_meanwhile_is_not_missed(cli: Cli) -> None:
         cli.ok("delete", "--tag", "a")
         assert process.wait(20) == 0
         cli.ok("enqueue", "true", "--tag", "a")
+
+
+def test_one_that_has_completed_may_be_purged_while_another_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_store(str(tmp_path / "queue.db")) as store, living_worker(store) as worker:
+        add(store, "long", "short")
+        long, short = worker.claim(2)
+
+        def changes(_store: Store, _until: float | None) -> Iterator[None]:
+            yield
+            worker.finish(short)
+            yield
+            store.delete(["short"], T0)
+            worker.finish(long)
+            yield
+
+        monkeypatch.setattr("queuectl.cli.wait.changes", changes)
+        jobs = [store.get("long"), store.get("short")]
+        ended = _ended(store, jobs, 2, None, may_go=False)
+        assert ended is not None
+        assert ids(ended) == ["long", "short"]
 
 
 def test_any_ends_with_the_first(worker: Cli) -> None:

@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
         if not (args.any and any(job.state in ENDED for job in jobs)):
             for job in {job.queue: job for job in reversed(jobs)}.values():
                 say_if_stuck(store, job)
-        wait = _first if args.any else _all
-        ended = wait(store, jobs, until, may_go=not args.ids)
+        enough = 1 if args.any else len(jobs)
+        ended = _ended(store, jobs, enough, until, may_go=not args.ids)
         if ended is None:
             note("the time is up")
             return WAIT_TIMED_OUT
@@ -70,42 +70,33 @@ def _jobs(args: argparse.Namespace, store: Store) -> list[Job]:
     return [store.get(job_id) for job_id in dict.fromkeys(args.ids)]
 
 
-def _all(
-    store: Store, jobs: Sequence[Job], until: float | None, *, may_go: bool
+def _ended(
+    store: Store, jobs: Sequence[Job], enough: int, until: float | None, *, may_go: bool
 ) -> list[Job] | None:
-    """All of the jobs, ended; None if the time was up before."""
-    ended: list[Job] = []
-    for job in jobs:
-        found = [job] if job.state in ENDED else _first(store, [job], until, may_go=may_go)
-        if found is None:
-            return None
-        ended += found
-    return ended
+    """So many of the jobs, ended, in their order; None if the time was up before. Fewer if
+    some were deleted, which they may be if nobody named them."""
+    ended = {job.id: job for job in jobs if job.state in ENDED}
+    left = dict.fromkeys(job.id for job in jobs if job.id not in ended)
 
-
-def _first(
-    store: Store, jobs: Sequence[Job], until: float | None, *, may_go: bool
-) -> list[Job] | None:
-    """The first of the jobs to end; none if all were deleted (which they may be)."""
-    ids = [job.id for job in jobs]
-
-    def look() -> list[Job]:
-        for job_id in list(ids):
+    def look() -> None:
+        # At all of them: one that has ended may be purged while another still runs.
+        for job_id in list(left):
             try:
                 job = store.get(job_id)
             except JobNotFound:
                 if not may_go:
                     raise
-                ids.remove(job_id)
+                del left[job_id]
                 continue
             if job.state in ENDED:
-                return [job]
-        return []
+                ended[job_id] = job
+                del left[job_id]
 
     for _ in changes(store, until):
-        ended = patiently(store, look, lambda: until and time.monotonic() >= until)
-        if ended or not ids:
-            return ended
+        if len(ended) < enough:
+            patiently(store, look, lambda: until and time.monotonic() >= until)
+        if len(ended) >= enough or not left:
+            return [ended[job.id] for job in jobs if job.id in ended][:enough]
     return None
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _SHORTEST = 0.005
 _LONGEST = 0.05
 _LOOK_ANYWAY = 1.0
+_SHARE = 3
+"""Looks that take long are followed by a rest of so many times that."""
 _PATIENCE = 60.0
 _ASK_AGAIN = 0.25
 
@@ -33,12 +35,14 @@ def changes(
     while True:
         mark, looked = store.change_mark(), time.monotonic()
         yield
+        rest = min(_SHARE * (time.monotonic() - looked), _LOOK_ANYWAY)
         while True:
             now = time.monotonic()
             if until is not None and now >= until:
                 return
-            time.sleep(pause if until is None else min(pause, until - now))
-            pause = min(pause * 1.5, _LONGEST)
+            nap = max(pause, rest)
+            time.sleep(nap if until is None else min(nap, until - now))
+            pause, rest = min(pause * 1.5, _LONGEST), 0.0
             if wake() or store.change_mark() != mark or now - looked > _LOOK_ANYWAY:
                 break
 
