@@ -259,6 +259,20 @@ def test_durations_are_kept_of_a_thousand_runs(store: Store, worker: LivingWorke
     assert sorted(durations) == [float(n) for n in range(10, 1_010)]
 
 
+def test_a_long_run_that_ended_last_comes_first_though_a_thousand_were_started_later(
+    store: Store, worker: LivingWorker
+) -> None:
+    add(store, "long")
+    long = worker.claim_one()
+    store.enqueue([a_job() for _ in range(1_100)], T0)
+    while claims := worker.claim(100):
+        worker.turn(*[the_end(claim, now=T0 + 1) for claim in claims])
+    worker.finish(long, now=T0 + 2, duration=600.0)
+    metrics = store.metrics(2)
+    assert [event.id for event in metrics.recent][:1] == ["long"]
+    assert max(metrics.durations) == 600.0
+
+
 def test_recent_events_come_newest_first_and_no_more_than_asked_for(
     store: Store, worker: LivingWorker
 ) -> None:
