@@ -139,8 +139,9 @@ class Store(Intake):
     def settle_in(self) -> None:
         """To be called before workers are started: give a store that lies elsewhere than it
         was made, a copy, a `uid` (and with it a `slot_dir`, where that goes by it) of its
-        own. What it runs would else be taken for what the original runs. No effect while a
-        worker lives here."""
+        own. What it runs would else be taken for what the original runs. On a store of one
+        host no effect while a worker lives here; leases can't tell the copy's workers from
+        the original's, so workers of a database that was moved have to be started anew."""
 
     @abstractmethod
     def register(self, worker: Worker) -> None:
