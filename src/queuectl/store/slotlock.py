@@ -11,14 +11,15 @@ import fcntl
 import os
 
 
-def try_lock(path: str) -> int | None:
+def try_lock(path: str, *, shared: bool = False) -> int | None:
     """A descriptor that holds the lock of this file, or None if another process has it.
+    With `shared`, those who only look don't take each other for its owner.
 
     Raises FileNotFoundError.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None
@@ -29,14 +30,10 @@ def is_locked(folder: str, worker_id: str) -> bool | None:
     """Whether the worker's process lives; None if there is no such file, which proves
     nothing."""
     try:
-        descriptor = os.open(os.path.join(folder, worker_id), os.O_RDWR | os.O_CLOEXEC)
+        descriptor = try_lock(os.path.join(folder, worker_id), shared=True)
     except FileNotFoundError:
         return None
-    try:
-        # Shared, so that two who ask at once don't take each other for the worker.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if descriptor is None:
         return True
-    finally:
-        os.close(descriptor)
+    os.close(descriptor)
     return False

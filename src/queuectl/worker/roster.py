@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+from binascii import hexlify
 
 from queuectl import host
 from queuectl.store.slotlock import try_lock
+from queuectl.worker.slots import create, remove
 
 
 def _folder(slot_dir: str) -> str:
@@ -21,19 +23,19 @@ class Entry:
     def __init__(self, slot_dir: str) -> None:
         supervisors(slot_dir)  # clears away what dead ones left
         folder = _folder(slot_dir)
-        self._path = os.path.join(folder, f"{host.pid_namespace()}-{os.getpid()}")
         while True:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-            try:
-                self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                break
-            except FileNotFoundError:  # somebody has just removed the empty folder
-                continue
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
+            # No name is used twice: who is about to remove one means that one.
+            name = f"{host.pid_namespace()}-{os.getpid()}-{hexlify(os.urandom(4)).decode()}"
+            self._path = os.path.join(folder, name)
+            self._fd = create(folder, self._path)
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            if os.fstat(self._fd).st_nlink:
+                return
+            os.close(self._fd)  # before it was locked somebody took it for a dead one's
 
     def strike(self) -> None:
         """The supervisor leaves."""
-        _remove(self._path)
+        remove(self._path)
         os.close(self._fd)
 
 
@@ -49,22 +51,14 @@ def supervisors(slot_dir: str) -> list[int]:
     for name in names:
         path = os.path.join(folder, name)
         try:
-            lock = try_lock(path)
+            lock = try_lock(path, shared=True)
         except FileNotFoundError:
             continue
         if lock is None:
-            namespace, _, pid = name.rpartition("-")
+            namespace, pid = name.split("-")[:2]
             if namespace == here:
                 living.append(int(pid))
         else:
-            _remove(path)
+            remove(path)  # locked still, so that nobody makes it his own meanwhile
             os.close(lock)
     return living
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-        os.rmdir(os.path.dirname(path))
-    except OSError:
-        return

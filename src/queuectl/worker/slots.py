@@ -47,7 +47,7 @@ class SlotFile:
     def __init__(self, folder: str, worker_id: str, entries: int) -> None:
         self.path = os.path.join(folder, worker_id)
         making = self.path + _MAKING
-        self._fd = _create(folder, making)
+        self._fd = create(folder, making)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             size = _FIRST + entries * _ENTRY.size
@@ -114,14 +114,16 @@ class SlotFile:
         os.close(self._fd)
 
 
-def _create(folder: str, path: str) -> int:
+def create(folder: str, path: str) -> int:
+    """A new file that only its user may read, in a folder that is made if need be; its
+    descriptor."""
     tries = 100
     while True:
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except (FileNotFoundError, FileExistsError):
-            # The last worker to leave may just be removing the folder.
+            # The last to leave may just be removing the folder.
             tries -= 1
             if not tries:
                 raise
@@ -201,7 +203,7 @@ def sweep(folder: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Unlink a slot file, if it is there; its folder too when it is empty."""
+    """Unlink a file, if it is there; its folder too when it is empty."""
     with suppress(FileNotFoundError):
         os.unlink(path)
     try:
