@@ -116,6 +116,17 @@ def test_the_watchdog_sees_the_loop_turn(folder: str) -> None:
     file.remove()
 
 
+def test_a_file_that_was_emptied_stands_still_and_sets_no_fence(folder: str) -> None:
+    file = SlotFile(folder, "w1", 2)
+    file.set_fence(7)
+    watch = Watch(folder, "w1")
+    assert watch.fence() == 7
+    os.truncate(file.path, 0)
+    assert (watch.turns(), watch.fence()) == (0, 0)
+    watch.close()
+    file.remove()
+
+
 def test_a_file_that_was_removed_or_replaced_is_noticed(folder: str) -> None:
     file = SlotFile(folder, "w1", 2)
     assert file.in_place()

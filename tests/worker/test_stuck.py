@@ -83,6 +83,24 @@ def test_a_slot_file_that_was_removed_ends_its_worker_and_charges_what_ran(
     witness.check()
 
 
+def test_a_slot_file_that_was_emptied_costs_its_own_worker_and_no_other(
+    shop: Shop, witness: Witness
+) -> None:
+    shop.configure(worker_poll_interval=0.1, lease_seconds=3)
+    supervisor = shop.start(count=2)
+    shop.add(witness.line("[ $QUEUECTL_ATTEMPT = 2 ] || sleep 30"), "job", base=0)
+    witness.wait("job")
+    (busy,) = [worker for worker in shop.workers() if worker.jobs]
+    (other,) = [worker for worker in shop.workers() if not worker.jobs]
+    os.truncate(os.path.join(shop.store.slot_dir, busy.id), 0)
+    wait_until(lambda: not lives(busy.pid))
+    assert shop.wait_for("job").state == COMPLETED
+    wait_until(lambda: len(shop.workers()) == 2)
+    assert supervisor.process.poll() is None, supervisor.log
+    assert other.pid in [worker.pid for worker in shop.workers()]
+    witness.check()
+
+
 def test_a_folder_of_slot_files_that_was_removed_is_the_same(
     shop: Shop, witness: Witness
 ) -> None:
