@@ -279,3 +279,31 @@ def test_what_goes_wrong_after_the_start_is_said_in_the_log(home: Path, tmp_path
     assert done.returncode == 5
     (log,) = tmp_path.glob("worker-*.log")
     assert log.read_text().endswith(" queuectl: the store has gone\n")
+
+
+def test_workers_stay_though_nobody_waits_for_them_to_be_ready_any_more(
+    home: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import sys\n"
+        "from queuectl.worker import detach\n"
+        "class Supervisor:\n"
+        "    def __init__(self, plan, on_ready):\n"
+        "        self.on_ready = on_ready\n"
+        "    def run(self):\n"
+        "        self.on_ready([1, 2])\n"
+        "        return 3\n"
+        "detach.Supervisor = Supervisor\n"
+        "sys.exit(detach.main(sys.argv))\n"
+    )
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "[2, 1, [], false]", str(tmp_path), str(write)],
+        check=False,
+        pass_fds=[write],
+        timeout=20,
+    )
+    os.close(write)
+    (log,) = tmp_path.glob("worker-*.log")
+    assert (done.returncode, log.read_text()) == (3, "")

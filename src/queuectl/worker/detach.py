@@ -105,7 +105,10 @@ class _Answer:
     def give(self, value: object) -> None:
         if not self._given:
             self._given = True
-            with os.fdopen(self.descriptor, "w", encoding="utf-8") as file:
+            with (
+                suppress(BrokenPipeError),  # the starter has gone: the workers stay
+                os.fdopen(self.descriptor, "w", encoding="utf-8") as file,
+            ):
                 json.dump(value, file)
 
 
