@@ -10,6 +10,7 @@ import signal
 import pytest
 
 from conftest import Cli, until
+from queuectl.store import open_store
 
 from .scene import Scene
 
@@ -39,6 +40,75 @@ def test_a_second_start_adds_and_ensure_only_what_is_missing(cli: Cli) -> None:
     )
     assert cli.ok("worker", "start", "--ensure") == "3 worker(s) run already"
     assert len(workers(cli)) == 3
+
+
+ENSURE = ("worker", "start", "--detach", "--ensure")
+
+
+def test_starts_that_ensure_at_the_same_moment_start_no_more_than_is_missing(cli: Cli) -> None:
+    starts = [cli.start(*ENSURE, "--count", "2") for _ in range(3)]
+    assert [start.wait(20) for start in starts] == [0, 0, 0]
+    said = sorted(start.stdout.read().strip() for start in starts if start.stdout)
+    assert said[:2] == ["2 worker(s) run already"] * 2
+    assert len(workers(cli)) == 2
+
+
+def test_a_worker_that_is_just_being_replaced_is_not_missing(cli: Cli) -> None:
+    cli.ok("worker", "start", "--detach")
+    with open_store(str(cli.home / "queue.db")) as store:
+        (worker,) = store.workers()
+    os.kill(worker.supervisor_pid, signal.SIGSTOP)
+    try:
+        os.kill(worker.pid, signal.SIGKILL)
+        assert cli.ok(*ENSURE) == "1 worker(s) run already"
+    finally:
+        os.kill(worker.supervisor_pid, signal.SIGCONT)
+    until(lambda: [w for w in workers(cli) if w["pid"] != worker.pid])
+    assert len(workers(cli)) == 1
+
+
+def test_a_worker_that_was_told_to_leave_is_missing_before_and_after_it_left(cli: Cli) -> None:
+    cli.ok("worker", "start", "--detach", "--count", "2")
+    cli.ok("enqueue", "while [ ! -e go ]; do sleep 0.02; done")
+    cli.wait_for("j1", "processing")
+    (busy,) = [str(worker["id"]) for worker in workers(cli) if worker["busy"]]
+    (idle,) = [str(worker["id"]) for worker in workers(cli) if not worker["busy"]]
+    stop = cli.start("worker", "stop", busy)
+    until(lambda: [w for w in workers(cli) if w["id"] == busy and w["state"] == "stopping"])
+    assert cli.ok(*ENSURE, "--count", "2").startswith("Started 1 worker(s)")
+    cli.ok("worker", "stop", idle)
+    assert cli.ok(*ENSURE, "--count", "2").startswith("Started 1 worker(s)")
+    (cli.work / "go").touch()
+    assert stop.wait(20) == 0
+    assert cli.ok(*ENSURE, "--count", "2") == "2 worker(s) run already"
+
+
+def test_of_a_start_that_is_about_to_end_all_workers_are_missing(cli: Cli) -> None:
+    process = cli.start("worker", "start")
+    cli.ok("enqueue", "while [ ! -e go ]; do sleep 0.02; done")
+    cli.wait_for("j1", "processing")
+    process.send_signal(signal.SIGTERM)
+    until(lambda: workers(cli)[0]["state"] == "stopping")
+    assert cli.ok(*ENSURE).startswith("Started 1 worker(s)")
+    (cli.work / "go").touch()
+    assert process.wait(20) == 0
+    assert cli.ok(*ENSURE) == "1 worker(s) run already"
+
+
+def test_only_workers_that_serve_what_is_asked_for_count(cli: Cli) -> None:
+    cli.ok("worker", "start", "--detach", "--queue", "a,b")
+    assert cli.ok(*ENSURE, "--queue", "b") == "1 worker(s) run already"
+    assert cli.ok(*ENSURE, "--queue", "b,c").startswith("Started 1 worker(s)")
+    assert cli.ok(*ENSURE).startswith("Started 1 worker(s)")
+    assert cli.ok(*ENSURE, "--queue", "d") == "1 worker(s) run already"
+
+
+def test_a_foreground_start_keeps_others_waiting_only_until_it_is_ready(cli: Cli) -> None:
+    process = cli.start("worker", "start", "--ensure")
+    until(lambda: workers(cli))
+    assert cli.ok(*ENSURE) == "1 worker(s) run already"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
 
 
 def test_queues_and_slots_are_as_asked_for(cli: Cli) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from queuectl.cli.context import note, on_terminal, out, out_json, serving, store_of
+from queuectl.cli.context import note, on_terminal, out, out_json, store_of
 from queuectl.cli.parser import duration, json_option, whole_number
 from queuectl.errors import BadInput
 from queuectl.jobfields import check_queue
@@ -10,7 +10,7 @@ from queuectl.jobfields import check_queue
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from queuectl.model import Worker
     from queuectl.store.base import Store
@@ -40,14 +40,28 @@ def configure_start(parser: argparse.ArgumentParser) -> None:
 def run_start(args: argparse.Namespace) -> int:
     """Run workers until they are stopped, or start them in the background."""
     queues = _queues(args.queue)
-    running = 0
+    if not args.ensure:
+        return _start(args, queues, args.count, lambda _pids: None)
+    from queuectl.worker.ensure import count_serving
+    from queuectl.worker.roster import Counting
+
     with store_of(args) as store:
-        if args.ensure:
-            running = _serving_here(store, queues)
-    count = args.count - running
-    if count <= 0:
-        out(f"{running} worker(s) run already")
-        return 0
+        slot_dir = store.slot_dir
+    with Counting(slot_dir) as turn:
+        with store_of(args) as store:
+            running = count_serving(store, queues)
+        if running >= args.count:
+            out(f"{running} worker(s) run already")
+            return 0
+        return _start(args, queues, args.count - running, lambda _pids: turn.end())
+
+
+def _start(
+    args: argparse.Namespace,
+    queues: tuple[str, ...],
+    count: int,
+    on_ready: Callable[[list[int]], None],
+) -> int:
     if args.detach:
         from queuectl.worker.detach import start_detached
 
@@ -59,7 +73,12 @@ def run_start(args: argparse.Namespace) -> int:
     from queuectl.worker.supervisor import start
 
     return start(
-        args.db, count=count, concurrency=args.concurrency, queues=queues, drain=args.drain
+        args.db,
+        count=count,
+        concurrency=args.concurrency,
+        queues=queues,
+        drain=args.drain,
+        on_ready=on_ready,
     )
 
 
@@ -181,13 +200,3 @@ def run_health(args: argparse.Namespace) -> int:
 def _queues(given: list[str] | None) -> tuple[str, ...]:
     names = [name.strip() for text in given or () for name in text.split(",")]
     return tuple(dict.fromkeys([check_queue(name) for name in names]))
-
-
-def _serving_here(store: Store, queues: tuple[str, ...]) -> int:
-    """How many workers of this host do already what new ones would."""
-    from queuectl.host import host_name
-
-    here = [worker for worker in store.workers() if worker.host == host_name()]
-    if not queues:
-        return len([w for w in here if w.alive and w.state == "running" and not w.queues])
-    return len([w for w in here if all(serving([w], queue) for queue in queues)])

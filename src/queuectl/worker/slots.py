@@ -114,14 +114,15 @@ class SlotFile:
         os.close(self._fd)
 
 
-def create(folder: str, path: str) -> int:
-    """A new file that only its user may read, in a folder that is made if need be; its
-    descriptor."""
+def create(folder: str, path: str, *, anew: bool = True) -> int:
+    """Make a file (or, if not `anew`, open it) that only its user may read, in a folder that
+    is made if need be; its descriptor."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (os.O_EXCL if anew else 0)
     tries = 100
     while True:
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            return os.open(path, flags, 0o600)
         except (FileNotFoundError, FileExistsError):
             # The last to leave may just be removing the folder.
             tries -= 1

@@ -108,13 +108,13 @@ class Supervisor:
         """Until all workers have left; the exit code."""
         signals, write = catch((signal.SIGCHLD, *_STOP))
         self._selector.register(signals, EVENT_READ, signals)
-        entry = roster.Entry(self._slot_dir)
+        entry = roster.Entry(self._slot_dir, roster.Kept(self._plan.count, self._plan.queues))
         if self._leases:
             self._guard = Guard(self._slot_dir, self._store_uid)
         try:
             for child in self._children:
                 self._start(child)
-            self._serve(signals)
+            self._serve(signals, entry)
         finally:
             entry.strike()
             signal.set_wakeup_fd(-1)
@@ -124,7 +124,7 @@ class Supervisor:
             os.close(self._lifeline_end)
         return self._exit_code
 
-    def _serve(self, signals: int) -> None:
+    def _serve(self, signals: int, entry: roster.Entry) -> None:
         look_every = self._config.lease_seconds / _LOOKS_A_LEASE
         if self._leases:
             look_every = min(look_every, _FENCE_LOOK)
@@ -148,6 +148,8 @@ class Supervisor:
                 # itself was stopped count for nothing.
                 look_at = now + look_every
                 self._watch_loops(patience)
+            staying = [] if self._stops else [c for c in self._children if not c.done]
+            entry.keep(len(staying))
             self._keep_guard()
             self._keep_fences()
             self._announce()
@@ -357,14 +359,20 @@ class Supervisor:
 
 
 def start(
-    store_url: str | None, *, count: int, concurrency: int, queues: tuple[str, ...], drain: bool
+    store_url: str | None,
+    *,
+    count: int,
+    concurrency: int,
+    queues: tuple[str, ...],
+    drain: bool,
+    on_ready: Callable[[list[int]], None] = lambda _pids: None,
 ) -> int:
-    """Run workers in the foreground until stopped; the exit code.
+    """Run workers in the foreground until stopped; the exit code. `on_ready` hears their pids.
 
     Raises QueuectlError if the store can't be used.
     """
     plan = Plan(store_url, count, concurrency, queues, drain)
-    return Supervisor(plan, lambda _pids: None).run()
+    return Supervisor(plan, on_ready).run()
 
 
 def _back_off(failures: int) -> float:
