@@ -122,6 +122,46 @@ def test_a_worker_rescues_what_another_start_left_behind(shop: Shop, witness: Wi
     witness.check()
 
 
+def _add_one_that_will_not_end_and_one_for_its_slot(shop: Shop, pids: Path) -> None:
+    shop.add(
+        f'trap "" TERM; echo $$ >> {pids}; while :; do sleep 0.02; done', "stubborn", base=1000
+    )
+    wait_until(lambda: lines_of(pids))
+    see = f"! grep -q 'State:.[^ZX]' /proc/$(cat {pids})/status"
+    shop.add(f"[ $QUEUECTL_SLOT = 0 ] && {see}", "next", max_retries=1)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_nothing_is_started_in_a_slot_while_a_dead_workers_run_lives_on_in_it(
+    shop: Shop, tmp_path: Path, witness: Witness, others: int
+) -> None:
+    shop.configure(kill_grace=1, worker_poll_interval=0.1)
+    shop.start(count=1)
+    first = shop.worker()
+    _add_one_that_will_not_end_and_one_for_its_slot(shop, tmp_path / "pids")
+    if others:  # it rescues, and has no time for more
+        shop.add(witness.line("while [ ! -e go ]; do sleep 0.02; done"), "busy", queue="other")
+        shop.start(queues=["other"])
+        witness.wait("busy")
+    kill(first.pid)
+    assert shop.wait_for("next").state == COMPLETED, shop.logs
+    shop.cancel("stubborn")
+    (shop.folder / "go").touch()
+    assert shop.wait_for_all()["stubborn"] == CANCELLED
+
+
+def test_nor_is_it_when_the_next_worker_dies_of_the_same(shop: Shop, tmp_path: Path) -> None:
+    shop.configure(kill_grace=1)
+    shop.start()
+    _add_one_that_will_not_end_and_one_for_its_slot(shop, tmp_path / "pids")
+    first = shop.worker()
+    kill(first.pid)
+    (second,) = wait_until(lambda: [w for w in shop.workers() if w.id != first.id])
+    kill(second.pid)
+    assert shop.wait_for("next").state == COMPLETED, shop.logs
+    shop.cancel("stubborn")
+
+
 def test_a_worker_that_dies_again_and_again_is_started_with_pauses(shop: Shop) -> None:
     supervisor = shop.start()
     seen: list[int] = []

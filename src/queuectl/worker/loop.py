@@ -42,12 +42,13 @@ _RUSH = 0.03
 _SIGN_OFF_FOR = 2.0
 _FENCE_LOOK = 0.5
 """Timers don't count a sleep of the machine; the fence does, and is looked at so often."""
+_SLOTS_LOOK = 0.02
 
 
 class Settings(Record):
     """What a worker is told when it is started. `slots` counted from `first_slot`; its jobs
     are told of `store_url`, which holds no password; its supervisor wants to see the loop
-    turn every `turn_every` seconds."""
+    turn every `turn_every` seconds. `predecessors` are the dead workers that had its slots."""
 
     worker_id: str
     slots: int
@@ -57,6 +58,7 @@ class Settings(Record):
     turn_every: float
     store_url: str
     store_uid: str
+    predecessors: tuple[str, ...] = ()
 
 
 class Loop:
@@ -115,6 +117,9 @@ class Loop:
         """Whether nothing is waited for, not even the store."""
         self._exit_code: int | None = None
         self._rescues = Rescues(store, settings.store_uid, report)
+        folder = os.path.dirname(slot_file.path)
+        self._awaited = [os.path.join(folder, name) for name in settings.predecessors]
+        """Slot files of those whose runs may live on in our slots: we claim nothing yet."""
 
     # -- the loop ----------------------------------------------------------------------
 
@@ -179,7 +184,7 @@ class Loop:
             self._rescues.due_at,
             self._turns.due_at(now, stopping=self._stopping),
             self._pace.give_back_at if self._backlog else NEVER,
-            now + self._look_within,
+            now + (_SLOTS_LOOK if self._awaited else self._look_within),
         )
         return max(0.0, until - now)
 
@@ -195,6 +200,9 @@ class Loop:
             self._stop_at = NEVER
             self._runs.cut_off(at_once=False)
         if now >= self._rescues.due_at and self._rescues.go_on(self._config.kill_grace):
+            self._turns.look_soon()
+        if self._awaited and not any(map(os.path.exists, self._awaited)):
+            self._awaited = []
             self._turns.look_soon()
         if self._backlog and now >= self._pace.give_back_at:
             self._give_back_backlog()
@@ -223,7 +231,7 @@ class Loop:
     # -- turns -------------------------------------------------------------------------
 
     def _want(self) -> Want:
-        if self._stopping:
+        if self._stopping or self._awaited:
             return Want(0)
         slots, room, waiting = self._runs.free, self._slot_file.room, len(self._backlog)
         free = max(0, min(slots - waiting, room))

@@ -47,7 +47,8 @@ def main(argv: list[str]) -> int:
     """Be a worker until told to stop."""
     words = json.loads(argv[1])
     url = lasting_url(None)
-    settings = Settings(**{**words, "queues": tuple(words["queues"])})
+    lists = {name: tuple(value) for name, value in words.items() if isinstance(value, list)}
+    settings = Settings(**{**words, **lists})
     lifeline, ready = int(argv[2]), int(argv[3])
     host.keep_only(lifeline, ready)
     faultpoints.arm()

@@ -62,6 +62,8 @@ class _Child:
     def __init__(self, number: int) -> None:
         self.number = number
         self.worker_id = ""
+        self.predecessors: list[str] = []
+        """Dead workers of this place that nobody has rescued yet."""
         self.pid = 0
         self.ready_fd = -1
         self.ready = False
@@ -175,12 +177,15 @@ class Supervisor:
     def _spawn(self, child: _Child) -> None:
         """Raises OSError; then nothing is left open."""
         plan = self._plan
+        dead = child.predecessors
+        child.predecessors = [each for each in dead if os.path.exists(self._slot_path(each))]
         child.worker_id = hexlify(os.urandom(4)).decode()
         settings = {
             "worker_id": child.worker_id,
             "slots": plan.concurrency,
             "first_slot": child.number * plan.concurrency,
             "queues": plan.queues,
+            "predecessors": child.predecessors,
             "drain": plan.drain,
             "store_url": self._store_url,
             "store_uid": self._store_uid,
@@ -305,6 +310,7 @@ class Supervisor:
         if self._stops:
             child.done = True
             return
+        child.predecessors.append(child.worker_id)
         lived = time.monotonic() - child.started
         if lived >= _LIVED_WELL:
             child.failures = 1
