@@ -10,6 +10,7 @@ _GUARDS = "tests/faults/test_rescue_guards.py"
 _STORE = "tests/faults/test_store_guards.py"
 _DEATHS = "tests/worker/test_deaths.py"
 _STUCK = "tests/worker/test_stuck.py"
+_ROSTER = "tests/worker/test_roster.py"
 _LEAVING = "tests/worker/test_leaving.py"
 
 ENGINE = [
@@ -24,7 +25,7 @@ ENGINE = [
     Mutant(
         "a rescuer does not lock the file",
         "src/queuectl/store/slotlock.py",
-        "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)",
         "pass",
         _GUARDS,
     ),
@@ -36,10 +37,24 @@ ENGINE = [
         _GUARDS,
     ),
     Mutant(
+        "who looks is taken for the owner",
+        "src/queuectl/store/slotlock.py",
+        "(fcntl.LOCK_SH if shared else fcntl.LOCK_EX)",
+        "fcntl.LOCK_EX",
+        _ROSTER,
+    ),
+    Mutant(
+        "an entry of the roster that was cleared away is not made again",
+        WORKER + "roster.py",
+        "    if os.fstat(descriptor).st_nlink:\n",
+        "    if True:\n",
+        _ROSTER,
+    ),
+    Mutant(
         "locked files look free",
         "src/queuectl/store/slotlock.py",
-        "    except BlockingIOError:\n        return True\n",
-        "    except BlockingIOError:\n        return False\n",
+        "    if descriptor is None:\n        return True\n",
+        "    if descriptor is None:\n        return False\n",
         _GUARDS,
     ),
     Mutant(
@@ -173,9 +188,16 @@ ENGINE = [
     Mutant(
         "a worker that stops goes on claiming",
         WORKER + "loop.py",
-        "        if self._stopping:\n            return Want(0)\n",
-        "",
+        "        if self._stopping or self._awaited:\n",
+        "        if self._awaited:\n",
         f"{_LEAVING} {_TROUBLE} -k 'signal or supervisor or stop'",
+    ),
+    Mutant(
+        "a replacement starts jobs beside those of its predecessor",
+        WORKER + "loop.py",
+        "        if self._stopping or self._awaited:\n",
+        "        if self._stopping:\n",
+        f"{_DEATHS} -k 'in_a_slot or nor_is'",
     ),
     # copies
     Mutant(
