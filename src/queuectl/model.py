@@ -276,6 +276,14 @@ class Filter(Record):
     order: str = NEWEST
 
 
+class Settings(Record):
+    """What a revival gives a job in place of what it has; None leaves that as it is."""
+
+    timeout_seconds: float | None = None
+    max_retries: int | None = None
+    priority: int | None = None
+
+
 class Change(Record):
     """What a verb (cancel, retry, delete) did to one job.
 

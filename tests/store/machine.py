@@ -19,6 +19,7 @@ from queuectl.model import (
     Claim,
     Filter,
     Finish,
+    Settings,
     Want,
 )
 from queuectl.retry import RetryPolicy
@@ -50,6 +51,12 @@ new_jobs = st.builds(
     st.sampled_from((None, None, None, -5, 0, 1, 4)),
     # Places among the jobs there are; beyond them, in the batch; -1: nowhere.
     st.one_of(st.just([]), st.lists(st.integers(0, 20), max_size=3), st.just([-1])),
+)
+new_settings = st.none() | st.builds(
+    Settings,
+    st.sampled_from((None, 0, 60)),
+    st.sampled_from((None, 0, 1, 4)),
+    st.sampled_from((None, 1, 10)),
 )
 picks = st.lists(st.integers(0, 30), min_size=1, max_size=3)
 connections = st.integers(0, 1)
@@ -242,11 +249,11 @@ class Steps(RuleBasedStateMachine):
         assert self.stores[on].cancel(ids, self.now) == self.plain.cancel(ids, self.now)
 
     @precondition(lambda self: self.plain.jobs)
-    @rule(which=picks, on=connections, again=st.booleans())
-    def retry(self, which: list[int], on: int, again: bool) -> None:
+    @rule(which=picks, on=connections, again=st.booleans(), settings=new_settings)
+    def retry(self, which: list[int], on: int, again: bool, settings: Settings | None) -> None:
         ids = self._some_ids(which)
-        changes = self.stores[on].retry(ids, self.now, again=again)
-        assert changes == self.plain.retry(ids, self.now, again)
+        changes = self.stores[on].retry(ids, self.now, again=again, settings=settings)
+        assert changes == self.plain.retry(ids, self.now, again, settings)
 
     @precondition(lambda self: self.plain.jobs)
     @rule(which=picks, on=connections)

@@ -25,6 +25,7 @@ from queuectl.model import (
     Finish,
     NewJob,
     Outcome,
+    Settings,
 )
 from queuectl.retry import RetryPolicy
 from queuectl.transitions import settle
@@ -47,6 +48,7 @@ class PlainJob:
     queue: str
     priority: int
     policy: RetryPolicy
+    timeout: float
     after: tuple[str, ...]
     due_at: int
     waits: set[PlainJob] = field(default_factory=set)
@@ -62,6 +64,14 @@ class PlainJob:
         """The present run of a job that is processing."""
         assert self.state == PROCESSING
         return self.runs[-1]
+
+    def give(self, settings: Settings) -> None:
+        if settings.timeout_seconds is not None:
+            self.timeout = settings.timeout_seconds
+        if settings.max_retries is not None:
+            self.policy = self.policy.replace(max_retries=settings.max_retries)
+        if settings.priority is not None:
+            self.priority = settings.priority
 
     def is_due(self, now: int) -> bool:
         return self.state in (PENDING, FAILED) and not self.waits and self.due_at <= now
@@ -119,7 +129,16 @@ class PlainStore:
         for new, id, seq in zip(batch, ids, seqs, strict=True):
             assert id == (new.id or f"j{seq}")
             due_at = now if new.run_at is None else new.run_at
-            job = PlainJob(id, seq, new.queue, new.priority, new.policy, new.after, due_at)
+            job = PlainJob(
+                id,
+                seq,
+                new.queue,
+                new.priority,
+                new.policy,
+                new.timeout_seconds,
+                new.after,
+                due_at,
+            )
             self.jobs[id] = job
             self.queues.setdefault(new.queue, PlainQueue())
             needs = [self.jobs[needed] for needed in new.after]
@@ -196,6 +215,7 @@ class PlainStore:
         assert claim.token not in self.tokens
         assert (claim.id, claim.seq, claim.queue) == (job.id, job.seq, job.queue)
         assert (claim.attempts, claim.policy) == (job.attempts, job.policy)
+        assert claim.timeout_seconds == job.timeout
         assert claim.attempt == len(job.runs) + 1
         self.tokens.add(claim.token)
         job.runs.append(PlainRun(claim.token, claim.attempt, worker))
@@ -277,15 +297,19 @@ class PlainStore:
     def _waiting_for(self, job: PlainJob) -> list[PlainJob]:
         return [other for other in self.jobs.values() if job in other.waits]
 
-    def retry(self, ids: Sequence[str], now: int, again: bool) -> list[Change]:
+    def retry(
+        self, ids: Sequence[str], now: int, again: bool, settings: Settings | None
+    ) -> list[Change]:
         in_order = sorted(ids, key=lambda id: self.jobs[id].seq)
-        changes = {id: self._retry_one(self.jobs[id], now, again) for id in in_order}
+        changes = {id: self._retry_one(self.jobs[id], now, again, settings) for id in in_order}
         return [changes[id] for id in ids]
 
-    def _retry_one(self, job: PlainJob, now: int, again: bool) -> Change:
+    def _retry_one(
+        self, job: PlainJob, now: int, again: bool, settings: Settings | None
+    ) -> Change:
         before = job.state
         if before == PENDING:
-            return Change(job.id, before, "already")
+            return Change(job.id, before, "already" if settings is None else "refused")
         if before == PROCESSING or (before == COMPLETED and not again):
             return Change(job.id, before, "refused")
         needs = [self.jobs[id] for id in job.after if id in self.jobs]
@@ -293,6 +317,8 @@ class PlainStore:
             return Change(job.id, before, "refused")
         job.waits = {needed for needed in needs if needed.state != COMPLETED}
         job.state, job.attempts, job.due_at, job.outcome = PENDING, 0, now, None
+        if settings is not None:
+            job.give(settings)
         return Change(job.id, before, "done")
 
     def delete(self, ids: Sequence[str], now: int) -> list[Change]:

@@ -37,6 +37,11 @@ class StoreMachine(Steps):
             plain.attempts,
             len(plain.runs),
         )
+        assert (job.timeout_seconds, job.max_retries, job.priority) == (
+            plain.timeout,
+            plain.policy.max_retries,
+            plain.priority,
+        )
         assert job.attempts <= max(1, job.max_retries)
         if job.state in (PENDING, FAILED):
             assert job.due_at is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from queuectl.cli import filters
 from queuectl.cli.bulk import Rule, act, add_targets
 from queuectl.cli.context import note, out, store_of
+from queuectl.cli.newjobs import add_settings, settings_of
 from queuectl.clock import now_ms
 from queuectl.errors import BadInput, WrongState
 from queuectl.model import DEAD, LAST_DIED
@@ -71,23 +72,27 @@ def run_show(args: argparse.Namespace) -> int:
 
 def configure_retry(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    add_targets(parser)
-    parser.add_argument("--all", action="store_true", help="every dead job")
+    configure_purge(parser)
+    add_settings(parser.add_argument_group("what they are given").add_argument)
 
 
 def run_retry(args: argparse.Namespace) -> int:
     """Make dead jobs pending, with all their runs before them."""
     now = now_ms()
+    settings = settings_of(args)
     _chosen(args)
     with store_of(args) as store:
-        code = act(args, store, _RETRY, lambda ids: store.retry(ids, now), now)
+        code = act(
+            args, store, _RETRY, lambda ids: store.retry(ids, now, settings=settings), now
+        )
         wake(store)
     return code
 
 
 def configure_purge(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    configure_retry(parser)
+    add_targets(parser)
+    parser.add_argument("--all", action="store_true", help="every dead job")
 
 
 def run_purge(args: argparse.Namespace) -> int:

@@ -6,11 +6,14 @@ import os
 
 from queuectl.cli.parser import duration, whole_number
 from queuectl.errors import BadInput
+from queuectl.jobfields import CHECKS
 from queuectl.jobspec import JobSpec, capture
+from queuectl.model import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
     from typing import Any
 
     from queuectl.model import Command
@@ -22,22 +25,37 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("the job").add_argument
     add("--id", help="its name (else one is made up)")
     add("--queue", metavar="Q", help="the queue it stands in (default)")
-    add("--priority", metavar="N", type=whole_number("--priority", 1, 10), help="10 runs first")
-    add(
-        "--max-retries", metavar="N", type=whole_number("--max-retries", 0), help="runs at most"
-    )
+    add_settings(add)
     add(
         "--backoff-base", metavar="N", type=_number("--backoff-base"), help="base of the delays"
     )
     add("--backoff-max", metavar="D", type=duration("--backoff-max"), help="longest delay")
     add("--backoff-jitter", metavar="X", type=_number("--backoff-jitter"), help="0 to 1")
-    add("--timeout", metavar="D", type=_time_limit, help="time limit of a run: 90, 10m or none")
     add("--run-at", metavar="TIME", help="not before: '2026-01-31 09:00' (local), 09:00, …Z")
     add("--delay", metavar="D", type=_delay, help="not before so much time has passed")
     add("--after", metavar="ID", action="append", help="only after it completed (repeatable)")
     add("--cwd", metavar="DIR", help="the directory it runs in (this one)")
     add("--env", metavar="K[=V]", action="append", help="a variable; K copies it (repeatable)")
     add("--tag", metavar="T", action="append", help="a word to find it by (repeatable)")
+
+
+def add_settings(add: Callable[..., object]) -> None:
+    """Declare what a job can also be given when it is retried."""
+    add("--priority", metavar="N", type=whole_number("--priority", 1, 10), help="10 runs first")
+    add(
+        "--max-retries", metavar="N", type=whole_number("--max-retries", 0), help="runs at most"
+    )
+    add("--timeout", metavar="D", type=_time_limit, help="time limit of a run: 90, 10m or none")
+
+
+def settings_of(args: argparse.Namespace) -> Settings | None:
+    """What `add_settings` declared and was given; None if nothing was. Raises BadInput."""
+    given = {
+        field: CHECKS[field](value)
+        for option, field in _FIELDS.items()
+        if field in Settings._fields and (value := getattr(args, option)) is not None
+    }
+    return Settings(**given) if given else None
 
 
 _FIELDS = {

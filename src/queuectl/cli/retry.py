@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from queuectl.cli.bulk import Rule, act, add_targets
 from queuectl.cli.context import store_of
+from queuectl.cli.newjobs import add_settings, settings_of
 from queuectl.clock import now_ms
 from queuectl.model import CANCELLED, COMPLETED, DEAD, FAILED, PENDING
 from queuectl.worker.doorbell import wake
@@ -12,25 +13,31 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-_RULE = Rule("retry", "will run again", (FAILED, DEAD, CANCELLED), (PENDING,))
-_AGAIN = _RULE.replace(states=(FAILED, DEAD, CANCELLED, COMPLETED))
+_STATES = (FAILED, DEAD, CANCELLED)
+_RULE = Rule("retry", "will run again", _STATES, (PENDING,))
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_targets(parser)
     parser.add_argument("--again", action="store_true", help="completed jobs too")
+    add_settings(parser.add_argument_group("what they are given").add_argument)
 
 
 def run(args: argparse.Namespace) -> int:
     """Make the jobs pending again, due now."""
     now = now_ms()
+    settings = settings_of(args)
+    rule = _RULE.replace(
+        states=(*_STATES, COMPLETED) if args.again else _STATES,
+        already=(PENDING,) if settings is None else (),
+    )
     with store_of(args) as store:
         code = act(
             args,
             store,
-            _AGAIN if args.again else _RULE,
-            lambda ids: store.retry(ids, now, again=args.again),
+            rule,
+            lambda ids: store.retry(ids, now, again=args.again, settings=settings),
             now,
         )
         wake(store)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Metrics,
         NewJob,
         OutputPart,
+        Settings,
         Stats,
         Turn,
         Want,
@@ -257,9 +258,17 @@ class Store(Intake):
         once. Raises JobNotFound, before any change."""
 
     @abstractmethod
-    def retry(self, job_ids: Sequence[str], now: int, *, again: bool = False) -> list[Change]:
+    def retry(
+        self,
+        job_ids: Sequence[str],
+        now: int,
+        *,
+        again: bool = False,
+        settings: Settings | None = None,
+    ) -> list[Change]:
         """Make failed, dead and cancelled jobs (completed ones if `again`) pending and due
-        now, with `attempts` 0 and the history kept. Pending ones are "already",
+        now, with `attempts` 0, the history kept, and the settings that are given. Pending
+        ones are "already", but "refused" where settings are given, which they don't get;
         processing ones, (without `again`) completed ones, and those that wait for a job
         which is dead or cancelled are "refused", unless that is retried with them. An id
         given twice counts once. Raises JobNotFound, before any change."""

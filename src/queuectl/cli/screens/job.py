@@ -16,7 +16,14 @@ from queuectl.cli.screens.layout import (
     span,
     table,
 )
-from queuectl.cli.screens.words import command_line, ending, waits_for_time, why
+from queuectl.cli.screens.words import (
+    command_line,
+    ending,
+    longer_limit,
+    typed_duration,
+    waits_for_time,
+    why,
+)
 from queuectl.durations import format_duration
 from queuectl.model import (
     CANCELLED,
@@ -67,7 +74,7 @@ def render_job(
     if tail is not None and tail[1]:
         lines += ["", f"{tail[0]}, last lines:"]
         lines += [look.fit("  " + one_line(line, look.width)) for line in tail[1]]
-    return [*lines, "", *_next(job, look, first)]
+    return [*lines, "", *_next(job, look, first, longer_limit(job, default_limit))]
 
 
 def _head(job: Job, look: Look) -> list[str]:
@@ -145,7 +152,7 @@ def _queue(job: Job) -> str:
     parts = [visible(job.queue), f"priority {job.priority}"]
     if job.tags:
         parts.append(f"tag{'s' * (len(job.tags) > 1)} {' '.join(map(visible, job.tags))}")
-    limit = _short(job.timeout_seconds) if job.timeout_seconds else "none"
+    limit = typed_duration(job.timeout_seconds) if job.timeout_seconds else "none"
     return "   ".join([*parts, f"limit {limit}"])
 
 
@@ -154,16 +161,13 @@ def _retry(job: Job) -> str:
     policy = RetryPolicy(job.max_retries, job.backoff_base, job.backoff_max, job.backoff_jitter)
     if policy.limit == 1:
         return "1 run at most"
-    waits = [_short(policy.delay(n, 0)) for n in range(1, min(policy.limit, _WAITS_SHOWN + 1))]
+    waits = [
+        typed_duration(policy.delay(n, 0))
+        for n in range(1, min(policy.limit, _WAITS_SHOWN + 1))
+    ]
     more = " …" if policy.limit - 1 > _WAITS_SHOWN else ""
     jitter = f", and up to {policy.backoff_jitter:.0%} more" if policy.backoff_jitter else ""
     return f"{policy.limit} runs at most, waiting {', '.join(waits)}{more} between{jitter}"
-
-
-def _short(seconds: float) -> str:
-    """A length as one would type it: `5m`, not `5m00s`."""
-    text = format_duration(seconds) if seconds >= 1 else f"{seconds:g}s"
-    return text.removesuffix("00s") if "m" in text else text.removesuffix("00m")
 
 
 def _times(job: Job, look: Look, now: int) -> str:
@@ -216,10 +220,11 @@ def _result(run: Attempt) -> str:
     return text + " (not charged)" if free else text
 
 
-def _next(job: Job, look: Look, first: Sequence[str]) -> list[str]:
-    """What one would type next."""
+def _next(job: Job, look: Look, first: Sequence[str], limit: str | None) -> list[str]:
+    """What one would type next. A `limit` would be given to all that are named."""
     name = one_line(job.id)
-    again = one_line(" ".join(["retry", *first, job.id]))
+    longer = ["--timeout", limit] if limit and not first else []
+    again = one_line(" ".join(["retry", *first, job.id, *longer]))
     steps = {
         PENDING: ("Why not yet", f"explain {name}"),
         PROCESSING: ("Follow", f"logs {name} -f"),

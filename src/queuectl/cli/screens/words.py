@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queuectl.durations import LONGEST, format_duration
 from queuectl.model import (
     CANCELLED,
     COMPLETED,
@@ -67,8 +68,30 @@ def why(job: Job, default_limit: float | None = None) -> str:
     lift it.
     """
     text = one_line(job.error or "") or ending(job)
-    met = job.outcome == TIMEOUT and job.timeout_seconds == default_limit
-    return f"{text} (--timeout none lifts it)" if met else text
+    return f"{text} (--timeout none lifts it)" if _met(job, default_limit) else text
+
+
+def longer_limit(job: Job, default_limit: float | None) -> str | None:
+    """What to type after `--timeout` so that a job which timed out gets further: twice as
+    much, or `none` if nobody asked for a limit. None for a job that did not."""
+    if job.outcome != TIMEOUT or not job.timeout_seconds:
+        return None
+    if _met(job, default_limit):
+        return "none"
+    return typed_duration(min(max(1, 2 * job.timeout_seconds), LONGEST))
+
+
+def _met(job: Job, default_limit: float | None) -> bool:
+    return job.outcome == TIMEOUT and job.timeout_seconds == default_limit
+
+
+def typed_duration(seconds: float) -> str:
+    """A length as one would type it: `5m`, not `5m00s`."""
+    text = format_duration(seconds) if seconds >= 1 else f"{seconds:g}s"
+    for nothing in ("m00s", "h00m", "d0h"):
+        if text.endswith(nothing):
+            return text[: 1 - len(nothing)]
+    return text
 
 
 def runs_word(job: Job) -> str:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from queuectl.errors import JobNotFound
-from queuectl.model import CANCELLED, COMPLETED, DEAD, FAILED, PENDING, PROCESSING, Change
+from queuectl.model import (
+    CANCELLED,
+    COMPLETED,
+    DEAD,
+    FAILED,
+    PENDING,
+    PROCESSING,
+    Change,
+    Settings,
+)
 from queuectl.store.encoding import read_list
 from queuectl.store.postgres.database import sql
 from queuectl.store.postgres.failures import ConflictError, again_after_conflicts
@@ -44,17 +53,24 @@ class Verbs(Shared):
         return {seq: (state, results.get(state, "refused")) for seq, state in states.items()}
 
     @again_after_conflicts
-    def retry(self, job_ids: Sequence[str], now: int, *, again: bool = False) -> list[Change]:
+    def retry(
+        self,
+        job_ids: Sequence[str],
+        now: int,
+        *,
+        again: bool = False,
+        settings: Settings | None = None,
+    ) -> list[Change]:
         with self._db.write():
             found = self._all_known(job_ids)
             results: dict[int, tuple[str, str]] = {}
             states = self._lock(found.values())
             after = self._after(states)
             plain = [seq for seq in states if not after.get(seq)]
-            results |= self._retry_some(plain, states, again, [], now)
+            results |= self._retry_some(plain, states, again, settings, [], now)
             # In order of arrival, so that a job finds those it waits for revived already.
             for seq in sorted(states.keys() - results.keys()):
-                results |= self._retry_waiting(seq, states, again, after[seq], now)
+                results |= self._retry_waiting(seq, states, again, settings, after[seq], now)
         return _changes(found, results)
 
     def _retry_some(
@@ -62,18 +78,18 @@ class Verbs(Shared):
         seqs: Sequence[int],
         states: Mapping[int, str],
         again: bool,
+        settings: Settings | None,
         needs: Sequence[int],
         now: int,
     ) -> dict[int, tuple[str, str]]:
         results = {}
         for seq in seqs:
             state = states[seq]
-            refused = state == PROCESSING or (state == COMPLETED and not again)
-            result = "already" if state == PENDING else "refused" if refused else "done"
-            results[seq] = (state, result)
+            results[seq] = (state, _retried(state, again, settings))
         revived = [seq for seq, (_state, result) in results.items() if result == "done"]
         if revived:
-            self._db.execute(sql("revive"), (revived, now, None if needs else True))
+            given = settings or Settings()
+            self._db.execute(sql("revive"), (revived, now, None if needs else True, *given))
             if needs:
                 pairs = (list(needs), revived * len(needs))
                 self._db.execute(sql("add_waits"), pairs)
@@ -84,15 +100,16 @@ class Verbs(Shared):
         seq: int,
         states: Mapping[int, str],
         again: bool,
+        settings: Settings | None,
         after: tuple[str, ...],
         now: int,
     ) -> dict[int, tuple[str, str]]:
         needed = self._needs(after).values()
         if any(state in (DEAD, CANCELLED) for _need, state in needed):
-            result = "already" if states[seq] == PENDING else "refused"
-            return {seq: (states[seq], result)}
+            result = _retried(states[seq], again, settings)
+            return {seq: (states[seq], "refused" if result == "done" else result)}
         open_needs = [need for need, state in needed if state != COMPLETED]
-        return self._retry_some([seq], states, again, open_needs, now)
+        return self._retry_some([seq], states, again, settings, open_needs, now)
 
     def _after(self, seqs: Iterable[int]) -> dict[int, tuple[str, ...]]:
         rows = self._db.execute(sql("get_after"), (list(seqs),)).fetchall()
@@ -158,6 +175,14 @@ class Verbs(Shared):
         with self._db.write():
             self._db.execute(sql("add_queue"), (name,))
             self._db.execute(sql("set_queue"), (name, paused, limit))
+
+
+def _retried(state: str, again: bool, settings: Settings | None) -> str:
+    """What a retry does to a job in this state that need not wait in vain."""
+    if state == PENDING:
+        return "already" if settings is None else "refused"
+    refused = state == PROCESSING or (state == COMPLETED and not again)
+    return "refused" if refused else "done"
 
 
 def _changes(found: Mapping[str, int], results: Mapping[int, tuple[str, str]]) -> list[Change]:

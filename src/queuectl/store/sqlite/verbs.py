@@ -5,7 +5,16 @@ from __future__ import annotations
 from operator import itemgetter
 
 from queuectl.errors import JobNotFound
-from queuectl.model import CANCELLED, COMPLETED, DEAD, FAILED, PENDING, PROCESSING, Change
+from queuectl.model import (
+    CANCELLED,
+    COMPLETED,
+    DEAD,
+    FAILED,
+    PENDING,
+    PROCESSING,
+    Change,
+    Settings,
+)
 from queuectl.store.base import Store
 from queuectl.store.encoding import read_list
 from queuectl.store.sqlite.database import sql
@@ -42,22 +51,35 @@ class Verbs(Shared, Store):
             return Change(job_id, state, "done")
         return Change(job_id, state, "refused")
 
-    def retry(self, job_ids: Sequence[str], now: int, *, again: bool = False) -> list[Change]:
+    def retry(
+        self,
+        job_ids: Sequence[str],
+        now: int,
+        *,
+        again: bool = False,
+        settings: Settings | None = None,
+    ) -> list[Change]:
         with self._writing() as counts:
             found = self._all_known(job_ids)
             # In order of arrival, so that a job finds those it waits for revived already.
             changes = {
-                job_id: self._retry_one(job_id, seq, again, counts, now)
+                job_id: self._retry_one(job_id, seq, again, settings, counts, now)
                 for job_id, seq in sorted(found, key=itemgetter(1))
             }
             return [changes[job_id] for job_id, _seq in found]
 
     def _retry_one(
-        self, job_id: str, seq: int, again: bool, counts: _Counted, now: int
+        self,
+        job_id: str,
+        seq: int,
+        again: bool,
+        settings: Settings | None,
+        counts: _Counted,
+        now: int,
     ) -> Change:
         state, queue, _cancel = self._db.execute(sql("job_state"), (seq,)).fetchone()
         if state == PENDING:
-            return Change(job_id, state, "already")
+            return Change(job_id, state, "already" if settings is None else "refused")
         if state == PROCESSING or (state == COMPLETED and not again):
             return Change(job_id, state, "refused")
         after = self._db.execute(sql("get_after"), (seq,)).get
@@ -65,7 +87,8 @@ class Verbs(Shared, Store):
         if needs is None:
             return Change(job_id, state, "refused")
         self._db.executemany(sql("add_wait"), [(need, seq) for need in needs])
-        self._db.execute(sql("revive"), (seq, now, None if needs else True))
+        given = settings or Settings()
+        self._db.execute(sql("revive"), (seq, now, None if needs else True, *given))
         counts.move(queue, state, PENDING)
         return Change(job_id, state, "done")
 

@@ -1,4 +1,7 @@
+-- ?4 to ?6: what it is given; NULL leaves that as it is.
 UPDATE jobs SET state = 'pending', ready = ?3, due_at = ?2, attempts = 0, outcome = NULL,
     exit_code = NULL, signal = NULL, error = NULL, started_at = NULL, finished_at = NULL,
-    duration = NULL, token = NULL, worker_id = NULL, updated_at = ?2
+    duration = NULL, token = NULL, worker_id = NULL, updated_at = ?2,
+    timeout_seconds = coalesce(?4, timeout_seconds), max_retries = coalesce(?5, max_retries),
+    priority = coalesce(?6, priority)
 WHERE seq = ?1
