@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     scene.add("x")
     scene.store.cancel(["x"], 0)
     scene.start("r")
-    scene.add("ns:one", "ns:two", queue="night")
+    scene.add("ns:one", "ns:two", queue="night", tags=("lr=0.1", "last"))
     scene.add("p")
     yield folder
     scene.close()
@@ -123,6 +123,9 @@ def test_completion_is_a_script_that_its_shell_can_read(cli: Cli, shell: str) ->
         ("show d", {"d"}),
         ("config get max", {"max_retries"}),
         ("queue pause ", {"default", "night"}),
+        ("list --tag ", {"last", "lr=0.1"}),
+        ("retry --tag=la", {"last"}),
+        ("enqueue --tag l", {"last", "lr=0.1"}),
         ("worker start --queue default,n", {"default,night"}),
         ("logs --stream ", {"stdout", "stderr"}),
         ("completion b", {"bash"}),
@@ -185,6 +188,7 @@ def test_bash_offers_the_jobs_that_the_verb_can_act_on(
         ("queuectl list --state dead,comp", "queuectl list --state dead,completed "),
         ("queuectl enqueue --after=ns:o", "queuectl enqueue --after=ns:one "),
         ("queuectl run --queue=ni", "queuectl run --queue=night "),
+        ("queuectl list --tag lr=", "queuectl list --tag lr=0.1 "),
     ],
 )
 def test_a_line_in_bash_becomes_at_tab(
@@ -193,3 +197,31 @@ def test_a_line_in_bash_becomes_at_tab(
     assert completed(env, typed) == becomes
     assert not (folder / "new.db").exists()
     assert not (folder / "no").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("show run-0.3-1", {"run-0.3-1"}),
+        ("show run-", {"run-0.3-1", "run-0.3-2"}),
+        ("cancel run-0.3-1", {"run-0.3-1"}),
+        ("retry run-0.3-", {"run-0.3-2"}),
+        ("show j", {"j3", "j203"}),
+        ("show j20", {"j200", "j203"}),
+        ("show --db=a.db run-0.3-2", {"run-0.3-2"}),
+        ("enqueue --after=run-0.3-2", {"run-0.3-2"}),
+        ("show nothing", set()),
+    ],
+)
+def test_ids_older_than_the_newest_are_found_by_how_they_begin(
+    env: dict[str, str], tmp_path: Path, line: str, expected: set[str]
+) -> None:
+    old = str(tmp_path / "old.db")
+    with open_store(old) as store:
+        store.enqueue([a_job("run-0.3-1"), a_job("run-0.3-2"), *[a_job()] * 201], 0)
+        store.cancel(["run-0.3-2"], 0)
+        (tmp_path / "a.db").symlink_to(old)
+    line = line.replace("a.db", str(tmp_path / "a.db"))
+    found = offered(env | {"QUEUECTL_DB": old}, f"queuectl {line}")
+    assert found & {"run-0.3-1", "run-0.3-2", "j3", "j203", "j200"} >= expected
+    assert all(word.startswith(line.rpartition(" ")[2].rpartition("=")[2]) for word in found)

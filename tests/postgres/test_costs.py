@@ -374,3 +374,12 @@ def test_a_plan_made_while_the_store_was_empty_does_when_it_is_full(
                 assert cost.pages < 1_000, statement
         worker.turn(*[the_end(claim) for claim in claims])
     server.drop_database(name)
+
+
+def test_made_up_ids_are_found_by_how_they_begin_among_many(store: PostgresStore) -> None:
+    values = (10**5, 10**6 - 1, ["completed", "pending"], 100)
+    cost = explain(store, "made_up_ids", values)
+    assert cost.whole_tables == set()
+    assert cost.rows <= 2 * 10_000
+    assert explain(store, "ids_like", ("run-", ["completed"], 100)).rows == 0
+    assert explain(store, "tags_like", ("t", 100)).rows == 0

@@ -94,6 +94,8 @@ OPERATIONS: dict[str, Operation] = {
     "list dead": lambda store, _worker: store.list_jobs(Filter(states=(DEAD,), limit=10)),
     "list running": lambda store, _worker: store.list_jobs(Filter(states=(PROCESSING,))),
     "list failed": lambda store, _worker: store.list_jobs(Filter(states=(FAILED,), limit=10)),
+    "ids that begin so": lambda store, _worker: store.ids_like("x", (), 10),
+    "tags that begin so": lambda store, _worker: store.tags_like("t", 10),
     "list a tag": lambda store, _worker: store.list_jobs(Filter(tag="t", limit=10)),
     "history": lambda store, _worker: store.history("z"),
     "cancel": lambda store, _worker: store.cancel(["z"], T0),
@@ -114,6 +116,13 @@ def test_the_cost_does_not_grow_with_what_lies_in_the_store(
     }
     assert cost[FEW] > 10
     assert cost[MANY] <= cost[FEW] * 1.05 + 20, cost
+
+
+def test_made_up_ids_cost_no_more_than_they_have_digits(
+    both: dict[int, tuple[SqliteStore, LivingWorker]],
+) -> None:
+    store, _worker = both[MANY]
+    assert steps(store, lambda: store.ids_like("j", (), 10)) < MANY * 3
 
 
 def test_a_workers_turns_compile_no_statement_anew(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ _OPERANDS = {
     "WORKER": "worker",
     "KEY": "key",
     "Q": "queue",
+    "T": "tag",
 }
 _FILES = ("F", "DIR", "URL|PATH")
 # What a verb can act on; the others take any job.
@@ -124,12 +125,13 @@ _queuectl_typed() {
   done
 }
 _queuectl_known() {
+  set -- complete "$@" --typed="${cur##*,}"
   case "$db" in
-    "") queuectl complete "$@" 2>/dev/null;;
+    "") queuectl "$@" 2>/dev/null;;
     *[\$\`]*) ;;
-    \"*\"|\'*\') queuectl --db "${db:1:${#db}-2}" complete "$@" 2>/dev/null;;
-    "~/"*) queuectl --db "$HOME/${db:2}" complete "$@" 2>/dev/null;;
-    *) queuectl --db "${db//\\/}" complete "$@" 2>/dev/null;;
+    \"*\"|\'*\') queuectl --db "${db:1:${#db}-2}" "$@" 2>/dev/null;;
+    "~/"*) queuectl --db "$HOME/${db:2}" "$@" 2>/dev/null;;
+    *) queuectl --db "${db//\\/}" "$@" 2>/dev/null;;
   esac
 }
 _queuectl_offer() {
@@ -251,7 +253,8 @@ def _fish(commands: list[_Command]) -> str:
         "      case '--db=*'; set db $words[$place]",
         "    end",
         "  end",
-        "  queuectl $db complete $argv 2>/dev/null",
+        "  set -l typed (commandline -ct | string replace -r '^--[^=]*=|^.*,' '')",
+        '  queuectl $db complete $argv --typed="$typed" 2>/dev/null',
         "end",
         "complete -c queuectl -f",
         "complete -c queuectl -n __queuectl_first -l db -r -F",

@@ -238,6 +238,18 @@ class Store(Intake):
         died last costs more the more there is beside it."""
 
     @abstractmethod
+    def ids_like(self, beginning: str, states: Sequence[str], limit: int) -> list[str]:
+        """Ids that begin so, of jobs in one of the states (empty: any), in no order. All, or
+        the first `limit` and the last: of chosen ids, and of made-up ones of each length.
+        Costs no more the more jobs there are; in states that are very rare among ids that
+        begin so, some are not found."""
+
+    @abstractmethod
+    def tags_like(self, beginning: str, limit: int) -> list[str]:
+        """Tags of jobs that begin so, each once, in no order: all, or the first `limit` and
+        the last. Costs no more the more jobs have them."""
+
+    @abstractmethod
     def history(self, job_id: str) -> list[Attempt]:
         """Every run of the job, oldest first, a running one included. Raises JobNotFound."""
 

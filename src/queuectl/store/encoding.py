@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MEASURED_RUNS = 1000
 """Of how many runs `Metrics` has the durations."""
 
+_NUMBERS_END = 10**18
+
 compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -26,6 +28,20 @@ def made_up_number(job_id: str) -> int | None:
     if job_id[:1] != "j" or not (digits.isascii() and digits.isdigit()) or digits[0] == "0":
         return None
     return int(digits) if len(digits) < 19 else None
+
+
+def made_up_ranges(beginning: str) -> list[tuple[int, int]]:
+    """(12, 12), (120, 129), (1200, 1299) … for `j12`: the numbers of the made-up ids that
+    begin so."""
+    number = made_up_number(beginning)
+    if number is None and beginning != "j":
+        return []
+    low, high = (1, 9) if number is None else (number, number)
+    ranges = []
+    while high < _NUMBERS_END:
+        ranges.append((low, high))
+        low, high = low * 10, high * 10 + 9
+    return ranges
 
 
 def stored_command(command: Command) -> tuple[str, bool]:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from queuectl.errors import JobNotFound
 from queuectl.model import LAST_DIED, LONGEST_RUNNING, STATES, Attempt, Chunk
-from queuectl.store.encoding import MEASURED_RUNS, read_job, read_metrics, read_stats
+from queuectl.store.encoding import (
+    MEASURED_RUNS,
+    made_up_ranges,
+    read_job,
+    read_metrics,
+    read_stats,
+)
 from queuectl.store.postgres.database import sql
 from queuectl.store.postgres.shared import Shared, sought
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from queuectl.model import Filter, Job, Metrics, Stats
 
 _ORDERED = {LONGEST_RUNNING: "list_running", LAST_DIED: "list_dead"}
@@ -45,6 +53,21 @@ class Inquiry(Shared):
             else:
                 rows = self._db.execute(sql("list_all"), bounds)
         return [read_job(row) for row in rows.fetchall()]
+
+    def ids_like(self, beginning: str, states: Sequence[str], limit: int) -> list[str]:
+        chosen = list(states or STATES)
+        beginning = sought(beginning)
+        with self._db.read():
+            answers = [self._db.execute(sql("ids_like"), (beginning, chosen, limit))]
+            for low, high in made_up_ranges(beginning):
+                values = (low, high, chosen, limit)
+                answers.append(self._db.execute(sql("made_up_ids"), values))
+        return [job_id for answer in answers for (job_id,) in answer.fetchall()]
+
+    def tags_like(self, beginning: str, limit: int) -> list[str]:
+        with self._db.read():
+            rows = self._db.execute(sql("tags_like"), (sought(beginning), limit))
+        return [tag for (tag,) in rows.fetchall()]
 
     def history(self, job_id: str) -> list[Attempt]:
         with self._db.read():

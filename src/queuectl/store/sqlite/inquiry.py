@@ -5,12 +5,21 @@ from __future__ import annotations
 from queuectl.errors import JobNotFound
 from queuectl.model import LAST_DIED, LONGEST_RUNNING, STATES, Attempt, Chunk
 from queuectl.store.base import Store
-from queuectl.store.encoding import MEASURED_RUNS, read_job, read_metrics, read_stats
+from queuectl.store.encoding import (
+    MEASURED_RUNS,
+    compact,
+    made_up_ranges,
+    read_job,
+    read_metrics,
+    read_stats,
+)
 from queuectl.store.sqlite.database import sql
 from queuectl.store.sqlite.shared import Shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from queuectl.model import Filter, Job, Metrics, Stats
 
 _ORDERED = {LONGEST_RUNNING: "list_running", LAST_DIED: "list_dead"}
@@ -49,6 +58,20 @@ class Inquiry(Shared, Store):
             else:
                 rows = self._db.execute(sql("list_all"), bounds)
             return [read_job(row) for row in rows]
+
+    def ids_like(self, beginning: str, states: Sequence[str], limit: int) -> list[str]:
+        chosen = compact(list(states or STATES))
+        with self._db.read():
+            rows = self._db.execute(sql("ids_like"), (beginning, chosen, limit)).fetchall()
+            for low, high in made_up_ranges(beginning):
+                values = (low, high, chosen, limit)
+                rows += self._db.execute(sql("made_up_ids"), values).fetchall()
+        return [job_id for (job_id,) in rows]
+
+    def tags_like(self, beginning: str, limit: int) -> list[str]:
+        with self._db.read():
+            rows = self._db.execute(sql("tags_like"), (beginning, limit)).fetchall()
+        return [tag for (tag,) in rows]
 
     def history(self, job_id: str) -> list[Attempt]:
         with self._db.read():
