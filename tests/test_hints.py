@@ -30,3 +30,9 @@ def test_every_command_that_a_message_names_exists() -> None:
             found |= {(path.name, word) for word in _NAMED.findall(text)}
     assert len(found) > 20
     assert {(name, word) for name, word in found if word not in commands | _PROSE} == set()
+
+
+def test_no_message_names_a_file_that_an_installed_package_does_not_have() -> None:
+    for path in Path(queuectl.__file__).parent.rglob("*.py"):
+        for text in said_in(path):
+            assert not re.search(r"\bdocs/|\.md\b", text), (path.name, text)

@@ -13,6 +13,7 @@ from postgres_server import PostgresServer
 from queuectl.errors import StoreError
 from queuectl.model import Chunk, Filter, OutputPart
 from queuectl.store.postgres import PostgresStore
+from queuectl.store.postgres.database import VERSION, Database
 from store.helpers import T0, a_job, add, living_worker, the_end
 
 Open = Callable[..., PostgresStore]
@@ -106,4 +107,31 @@ def test_a_role_without_rights_is_told_which_it_needs(
     open_store().close()
     with pytest.raises(StoreError) as refusal:
         open_store(server.url(database, role))
-    assert "docs/postgres.md" in str(refusal.value.hint)
+    assert "permission denied for schema queuectl" in str(refusal.value)
+    hint = str(refusal.value.hint)
+    for right in set(re.findall(r"USAGE|SELECT|INSERT|UPDATE|DELETE", grants(role))):
+        assert right in hint
+
+
+def test_a_role_that_may_not_make_the_store_is_told_that_there_is_none(
+    database: str, role: str, server: PostgresServer, open_store: Open
+) -> None:
+    with pytest.raises(StoreError) as refusal:
+        open_store(server.url(database, role))
+    assert str(refusal.value).endswith(f"/{database} holds no store yet")
+    assert refusal.value.hint == "as the owner of the database: queuectl init-db"
+    open_store().close()
+
+
+def test_a_role_that_may_not_upgrade_the_store_is_told_who_may(
+    database: str, role: str, server: PostgresServer, open_store: Open, tmp_path: Path
+) -> None:
+    open_store().close()
+    server.run_sql(grants(role), database)
+    (tmp_path / f"{VERSION + 1:03d}_wider.sql").write_text(
+        "ALTER TABLE queuectl.jobs ADD COLUMN more int"
+    )
+    with pytest.raises(StoreError) as refusal:
+        Database(server.url(database, role), 30, VERSION + 1, migrations=str(tmp_path))
+    assert "is of an older queuectl" in str(refusal.value)
+    assert refusal.value.hint == "as the owner of the schema: queuectl init-db"

@@ -167,7 +167,7 @@ class Database:
             if version < self.version:  # nobody was faster, or is newer
                 connection.deadline = float("inf")  # a large table takes its time
                 for number in range(version + 1, self.version + 1):
-                    connection.execute(_migration(self._migrations, number))
+                    self._apply(connection, number)
                 for name, value in (
                     ("uid", meta.get("uid") or secrets.token_hex(6)),
                     ("version", str(self.version)),
@@ -177,6 +177,18 @@ class Database:
                 if "place" not in meta:
                     connection.execute(sql("set_place"))
         return self._meta(connection)
+
+    def _apply(self, connection: Connection, number: int) -> None:
+        try:
+            connection.execute(_migration(self._migrations, number))
+        except errors.InsufficientPrivilege:
+            if number == 1:
+                what, owned = "holds no store yet", "database"
+            else:
+                what, owned = "holds a store that is of an older queuectl", "schema"
+            raise StoreError(
+                f"{self.url} {what}", f"as the owner of the {owned}: queuectl init-db"
+            ) from None
 
     def is_copy(self) -> bool:
         """Whether this is another database than that for which its uid, read anew, was made."""

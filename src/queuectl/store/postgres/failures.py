@@ -73,6 +73,11 @@ _REFUSED = (
     ("resolve host", "is the host's name right?"),
 )
 
+_RIGHTS = (
+    "a role needs USAGE on the schema queuectl and on its sequences, and SELECT, INSERT, UPDATE"
+    " and DELETE on its tables: its owner may GRANT them"
+)
+
 # What queuectl.enter_turn raises.
 _RAISED: dict[str, Callable[[str, str], StoreError | WorkerGone]] = {
     "QC001": lambda _url, said: WorkerGone(said),
@@ -93,9 +98,7 @@ def store_error(
     ):
         return ConflictError(f"{url} is too busy: {said}", "try again")
     if isinstance(error, errors.InsufficientPrivilege):
-        return StoreError(
-            f"{url}: {said}", "docs/postgres.md lists the rights that a role needs"
-        )
+        return StoreError(f"{url}: {said}", _RIGHTS)
     for kind, line, hint in _PLAIN:
         if isinstance(error, kind):
             return StoreError(f"{url} {line}", hint)
