@@ -228,4 +228,13 @@ def test_the_dlq_is_every_dead_job(mixed: Cli) -> None:
     result = mixed("dlq", "show", "done")
     assert (result.code, result.out) == (4, "")
     assert mixed("dlq", "show", "nope").code == 3
-    assert mixed("dlq", "list", "--state", "failed").code == 2
+
+
+@pytest.mark.parametrize("verb", ["list", "retry", "purge"])
+def test_in_the_dlq_no_state_can_be_asked_for(mixed: Cli, verb: str) -> None:
+    assert "--state" not in mixed.ok("dlq", verb, "--help")
+    assert "--queue" in mixed.ok("dlq", verb, "--help")
+    result = mixed("dlq", verb, "--state", "dead")
+    assert (result.code, result.out) == (2, "")
+    assert "there is no option --state" in result.err
+    assert states(mixed)["gone"] == "dead"

@@ -116,6 +116,8 @@ def test_completion_is_a_script_that_its_shell_can_read(cli: Cli, shell: str) ->
         ("--db x.db dlq re", {"retry"}),
         ("list --st", {"--state"}),
         ("list --state d", {"dead"}),
+        ("dlq list --st", set()),
+        ("dlq retry --st", set()),
         ("list --nonsense=", set()),
         ("enqueue --id ", set()),
         ("enqueue --after ", ALL),

@@ -37,10 +37,10 @@ class Rule(Record):
     """What to say to somebody who names no jobs."""
 
 
-def add_targets(parser: argparse.ArgumentParser) -> None:
+def add_targets(parser: argparse.ArgumentParser, *, by_state: bool = True) -> None:
     """Declare ids, the filters of `list` and `--dry-run`."""
     parser.add_argument("ids", metavar="ID", nargs="*", help="the jobs")
-    add_filters(parser)
+    add_filters(parser, by_state=by_state)
     parser.add_argument("--dry-run", action="store_true", help="list them, change nothing")
     json_option(parser)
 

@@ -21,10 +21,10 @@ _PURGE = Rule("purge", "purged", (DEAD,), strict=True, choices=_WHICH)
 
 
 def configure_list(parser: argparse.ArgumentParser) -> None:
-    """Declare the options: those of `list`."""
+    """Declare the options: those of `list`, but `--state`."""
     from queuectl.cli import list as listing
 
-    listing.configure(parser)
+    listing.configure(parser, by_state=False)
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -35,9 +35,8 @@ def run_list(args: argparse.Namespace) -> int:
     from queuectl.cli.screens.jobs import render_dead
     from queuectl.cli.screens.layout import Look
 
-    _only_dead(args)
     now = now_ms()
-    which = filters.filter_of(args, now).replace(order=LAST_DIED)
+    which = filters.filter_of(args, now).replace(states=(DEAD,), order=LAST_DIED)
     with store_of(args) as store:
         if args.json or args.jsonl:
             listing.print_json(args, store.list_jobs(which))
@@ -73,7 +72,7 @@ def run_show(args: argparse.Namespace) -> int:
 def configure_retry(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     configure_purge(parser)
-    add_settings(parser.add_argument_group("what they are given").add_argument)
+    add_settings(parser.add_argument_group("settings to change").add_argument)
 
 
 def run_retry(args: argparse.Namespace) -> int:
@@ -91,7 +90,7 @@ def run_retry(args: argparse.Namespace) -> int:
 
 def configure_purge(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    add_targets(parser)
+    add_targets(parser, by_state=False)
     parser.add_argument("--all", action="store_true", help="every dead job")
 
 
@@ -108,9 +107,3 @@ def _chosen(args: argparse.Namespace) -> None:
         if args.ids or filters.is_filtered(args):
             raise BadInput("--all stands alone")
         args.state = [[DEAD]]
-
-
-def _only_dead(args: argparse.Namespace) -> None:
-    if filters.states_of(args) not in ((), (DEAD,)):
-        raise BadInput("the DLQ holds only dead jobs", "queuectl list --state …")
-    args.state = [[DEAD]]

@@ -12,15 +12,18 @@ if TYPE_CHECKING:
     import argparse
 
 
-def add_filters(parser: argparse.ArgumentParser) -> None:
-    """Declare `--state`, `--queue`, `--tag`, `--since` and `--limit`."""
-    parser.add_argument(
-        "--state",
-        metavar="S,…",
-        action="append",
-        type=_states,
-        help="only jobs in these states: " + ", ".join(STATES),
-    )
+def add_filters(parser: argparse.ArgumentParser, *, by_state: bool = True) -> None:
+    """Declare `--state` (unless the verb itself stands for one), `--queue`, `--tag`, `--since`
+    and `--limit`."""
+    parser.set_defaults(state=None)
+    if by_state:
+        parser.add_argument(
+            "--state",
+            metavar="S,…",
+            action="append",
+            type=_states,
+            help="only jobs in these states: " + ", ".join(STATES),
+        )
     parser.add_argument("--queue", metavar="Q", help="only jobs of this queue")
     parser.add_argument("--tag", metavar="T", help="only jobs with this tag")
     parser.add_argument(

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from queuectl.store.base import Store
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: argparse.ArgumentParser, *, by_state: bool = True) -> None:
     """Declare the options."""
-    add_filters(parser)
+    add_filters(parser, by_state=by_state)
     json_option(parser)
     parser.add_argument("--jsonl", action="store_true", help="print JSON, a line a job")
     parser.add_argument("--reveal", action="store_true", help="in JSON, show values of env")

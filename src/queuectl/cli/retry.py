@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_targets(parser)
     parser.add_argument("--again", action="store_true", help="completed jobs too")
-    add_settings(parser.add_argument_group("what they are given").add_argument)
+    add_settings(parser.add_argument_group("settings to change").add_argument)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -64,7 +64,7 @@ _PLAIN: tuple[tuple[type[psycopg.Error], str, str | None], ...] = (
 
 # While it connects psycopg knows no codes, only the server's words.
 _REFUSED = (
-    ("password", "PGPASSFILE or ~/.pgpass keeps it out of the command line"),
+    ("password", "~/.pgpass, or PGPASSFILE: a line HOST:PORT:DATABASE:USER:PASSWORD, mode 600"),
     ("does not exist", "createdb and createuser make them"),
     ("too many clients", "raise its max_connections"),
     ("too many connections", "raise its limit for this role or database"),
