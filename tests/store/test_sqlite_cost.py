@@ -125,6 +125,16 @@ def test_made_up_ids_cost_no_more_than_they_have_digits(
     assert steps(store, lambda: store.ids_like("j", (), 10)) < MANY * 3
 
 
+def test_made_up_ids_are_looked_for_among_so_many_chosen_ones_and_no_more(
+    tmp_path: Path,
+) -> None:
+    with SqliteStore(str(tmp_path / "q.db"), "") as store:
+        store.enqueue([a_job(f"run-{n}") for n in range(25_000)], T0)
+        before = steps(store, lambda: store.ids_like("j", (), 10))
+        store.enqueue([a_job(f"more-{n}") for n in range(10_000)], T0)
+        assert steps(store, lambda: store.ids_like("j", (), 10)) <= before + 20
+
+
 def test_a_workers_turns_compile_no_statement_anew(tmp_path: Path) -> None:
     with SqliteStore(str(tmp_path / "q.db"), "") as store, living_worker(store) as worker:
         add(store, *map(str, range(300)))

@@ -241,8 +241,8 @@ class Store(Intake):
     def ids_like(self, beginning: str, states: Sequence[str], limit: int) -> list[str]:
         """Ids that begin so, of jobs in one of the states (empty: any), in no order. All, or
         the first `limit` and the last: of chosen ids, and of made-up ones of each length.
-        Costs no more the more jobs there are; in states that are very rare among ids that
-        begin so, some are not found."""
+        Costs no more the more jobs there are, and so may miss some among many thousands that
+        begin so and are in other states, or have chosen ids."""
 
     @abstractmethod
     def tags_like(self, beginning: str, limit: int) -> list[str]:

@@ -1,21 +1,21 @@
--- Made-up ids from ?1 to ?2, of jobs in the states ?3 (JSON): the first ?4 and the last. 10,000
--- are looked at from each end.
+-- Made-up ids from ?1 to ?2, of jobs in the states ?3 (JSON): the first ?4 and the last. Of
+-- all jobs of those numbers 10,000 are looked at from each end.
 SELECT id FROM (
     SELECT 'j' || seq AS id, seq AS place FROM (
-        SELECT seq, state FROM jobs
-        WHERE seq BETWEEN ?1 AND ?2 AND id IS NULL
+        SELECT seq, id, state FROM jobs
+        WHERE seq BETWEEN ?1 AND ?2
         ORDER BY seq LIMIT 10000
     ) first
-    WHERE state IN (SELECT value FROM json_each(?3))
+    WHERE id IS NULL AND state IN (SELECT value FROM json_each(?3))
     ORDER BY place LIMIT ?4
 ) first
 UNION
 SELECT id FROM (
     SELECT 'j' || seq AS id, seq AS place FROM (
-        SELECT seq, state FROM jobs
-        WHERE seq BETWEEN ?1 AND ?2 AND id IS NULL
+        SELECT seq, id, state FROM jobs
+        WHERE seq BETWEEN ?1 AND ?2
         ORDER BY seq DESC LIMIT 10000
     ) last
-    WHERE state IN (SELECT value FROM json_each(?3))
+    WHERE id IS NULL AND state IN (SELECT value FROM json_each(?3))
     ORDER BY place DESC LIMIT 1
 ) last
