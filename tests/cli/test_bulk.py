@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from conftest import Cli, until
+from queuectl.clock import now_ms
+from queuectl.model import Filter, Job
+from queuectl.store.sqlite.inquiry import Inquiry
 
 from .scene import Scene
 
@@ -238,3 +241,48 @@ def test_in_the_dlq_no_state_can_be_asked_for(mixed: Cli, verb: str) -> None:
     assert (result.code, result.out) == (2, "")
     assert "there is no option --state" in result.err
     assert states(mixed)["gone"] == "dead"
+
+
+@pytest.mark.parametrize("verb", ["cancel", "delete", "purge"])
+def test_a_job_that_left_the_states_that_were_named_is_skipped(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    state, then = ("dead", "pending") if verb == "purge" else ("pending", "processing")
+    if verb == "purge":
+        scene.kill("j1")
+    else:
+        scene.add("j1")
+    find = Inquiry.list_jobs
+
+    def find_and_be_overtaken(store: Inquiry, which: Filter) -> list[Job]:
+        found = find(store, which)
+        if verb == "purge":
+            scene.store.retry(["j1"], now_ms())
+        else:
+            scene.claim("j1")
+        return found
+
+    monkeypatch.setattr(Inquiry, "list_jobs", find_and_be_overtaken)
+    said = scene.run(verb, "--state", state)
+    assert (said.code, said.out) == (4, "")
+    assert said.err == f"j1 is {then}: skipped\n"
+    assert scene.store.get("j1").state == then
+    assert list(scene.worker.turn().cancels) == []
+
+
+def test_a_dead_job_that_completed_meanwhile_is_not_purged_with_the_dead(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.kill("j1")
+    find = Inquiry.list_jobs
+
+    def find_and_be_overtaken(store: Inquiry, which: Filter) -> list[Job]:
+        found = find(store, which)
+        scene.store.retry(["j1"], now_ms())
+        scene.end(scene.claim("j1"))
+        return found
+
+    monkeypatch.setattr(Inquiry, "list_jobs", find_and_be_overtaken)
+    said = scene.run("purge", "--state", "dead")
+    assert (said.code, said.err) == (4, "j1 is completed: skipped\n")
+    assert scene.store.get("j1").state == "completed"

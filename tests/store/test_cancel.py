@@ -250,3 +250,24 @@ def test_jobs_that_wait_for_a_running_one_are_cancelled_when_its_run_has_ended(
 
 def test_an_empty_list_changes_nothing(store: Store) -> None:
     assert store.cancel([], T0) == []
+
+
+def test_jobs_in_other_states_than_those_that_are_meant_are_refused(
+    store: Store, worker: LivingWorker
+) -> None:
+    add(store, "running", "again", "waiting", "gone")
+    claim = worker.claim_one()
+    worker.run_one(FAILED)
+    store.cancel(["gone"], T0)
+    asked = ["running", "again", "waiting", "gone"]
+    assert store.cancel(asked, T0, only=(PENDING,)) == [
+        Change("running", PROCESSING, "refused"),
+        Change("again", FAILED, "refused"),
+        Change("waiting", PENDING, "done"),
+        Change("gone", CANCELLED, "already"),
+    ]
+    assert list(worker.turn().cancels) == []
+    assert store.cancel(["running"], T0, only=(PROCESSING,)) == [
+        Change("running", PROCESSING, "asked")
+    ]
+    assert list(worker.turn().cancels) == [claim.token]

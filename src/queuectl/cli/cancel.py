@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from queuectl.cli.bulk import Rule, act, add_targets
 from queuectl.cli.context import store_of
+from queuectl.cli.filters import states_of
 from queuectl.cli.waiting import changes
 from queuectl.clock import now_ms
 from queuectl.errors import JobNotFound
@@ -31,11 +32,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Cancel; running jobs have ended when this returns."""
     with store_of(args) as store:
-        return act(args, store, _RULE, lambda ids: _cancel(store, ids), now_ms())
+        only = states_of(args)
+        return act(args, store, _RULE, lambda ids: _cancel(store, ids, only), now_ms())
 
 
-def _cancel(store: Store, ids: Sequence[str]) -> list[Change]:
-    asked = store.cancel(ids, now_ms())
+def _cancel(store: Store, ids: Sequence[str], only: Sequence[str] = ()) -> list[Change]:
+    asked = store.cancel(ids, now_ms(), only)
     wake(store)
     return [_dead(store, change) if change.result == "asked" else change for change in asked]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from queuectl.cli.bulk import Rule, act, add_targets, all_but
 from queuectl.cli.context import store_of
+from queuectl.cli.filters import states_of
 from queuectl.clock import now_ms
 from queuectl.model import PROCESSING
 
@@ -24,4 +25,5 @@ def run(args: argparse.Namespace) -> int:
     """Remove the jobs."""
     now = now_ms()
     with store_of(args) as store:
-        return act(args, store, _RULE, lambda ids: store.delete(ids, now), now)
+        only = states_of(args)
+        return act(args, store, _RULE, lambda ids: store.delete(ids, now, only), now)

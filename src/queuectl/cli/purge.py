@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from queuectl.cli.bulk import Rule, act, add_targets, chosen, in_parts
 from queuectl.cli.context import out, out_json, store_of
-from queuectl.cli.filters import is_filtered
+from queuectl.cli.filters import is_filtered, states_of
 from queuectl.cli.parser import duration
 from queuectl.clock import now_ms
 from queuectl.errors import BadInput
@@ -47,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     if args.older_than is not None:
         return _older(args, now)
     with store_of(args) as store:
-        return act(args, store, _RULE, lambda ids: store.delete(ids, now, ENDED), now)
+        only = states_of(args) or ENDED
+        return act(args, store, _RULE, lambda ids: store.delete(ids, now, only), now)
 
 
 def _older(args: argparse.Namespace, now: int) -> int:

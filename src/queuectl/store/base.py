@@ -263,9 +263,12 @@ class Store(Intake):
         """
 
     @abstractmethod
-    def cancel(self, job_ids: Sequence[str], now: int) -> list[Change]:
+    def cancel(
+        self, job_ids: Sequence[str], now: int, only: Sequence[str] = ()
+    ) -> list[Change]:
         """Cancel jobs: pending and failed ones at once ("done"), processing ones by asking
-        their worker ("asked"); ended ones are "refused", cancelled ones "already".
+        their worker ("asked"); cancelled ones are "already", ended ones "refused", and so
+        are those in another state than `only` says, if it says any.
         Jobs that wait for one of them are cancelled with it. An id given twice counts
         once. Raises JobNotFound, before any change."""
 

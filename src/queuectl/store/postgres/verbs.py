@@ -31,26 +31,33 @@ class Verbs(Shared):
     """
 
     @again_after_conflicts
-    def cancel(self, job_ids: Sequence[str], now: int) -> list[Change]:
+    def cancel(
+        self, job_ids: Sequence[str], now: int, only: Sequence[str] = ()
+    ) -> list[Change]:
         with self._db.write():
             found = self._all_known(job_ids)
             results: dict[int, tuple[str, str]] = {}
             for seqs in self._together(found.values()):
-                results |= self._cancel_some(seqs, now)
+                results |= self._cancel_some(seqs, only, now)
         return _changes(found, results)
 
-    def _cancel_some(self, seqs: Sequence[int], now: int) -> dict[int, tuple[str, str]]:
+    def _cancel_some(
+        self, seqs: Sequence[int], only: Sequence[str], now: int
+    ) -> dict[int, tuple[str, str]]:
         states = self._lock(seqs)
-        running = [seq for seq, state in states.items() if state == PROCESSING]
-        waiting = [seq for seq, state in states.items() if state in (PENDING, FAILED)]
+        meant = {seq: state for seq, state in states.items() if not only or state in only}
+        running = [seq for seq, state in meant.items() if state == PROCESSING]
+        waiting = [seq for seq, state in meant.items() if state in (PENDING, FAILED)]
         if running:
             self._db.execute(sql("ask_cancel"), (running, now))
         if waiting:
             self._db.execute(sql("cancel"), (waiting, now, None))
             self._add_total("cancelled", len(waiting))
             self._settle_waiting(waiting, now)
-        results = {PROCESSING: "asked", CANCELLED: "already", PENDING: "done", FAILED: "done"}
-        return {seq: (state, results.get(state, "refused")) for seq, state in states.items()}
+        results = dict.fromkeys(states, "refused")
+        results |= dict.fromkeys(running, "asked") | dict.fromkeys(waiting, "done")
+        results |= {seq: "already" for seq, state in states.items() if state == CANCELLED}
+        return {seq: (state, results[seq]) for seq, state in states.items()}
 
     @again_after_conflicts
     def retry(

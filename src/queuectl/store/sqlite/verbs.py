@@ -30,15 +30,21 @@ if TYPE_CHECKING:
 class Verbs(Shared, Store):
     """Each job gets a `Change`; an unknown id refuses all before anything is done."""
 
-    def cancel(self, job_ids: Sequence[str], now: int) -> list[Change]:
+    def cancel(
+        self, job_ids: Sequence[str], now: int, only: Sequence[str] = ()
+    ) -> list[Change]:
         with self._writing() as counts:
             found = self._all_known(job_ids)
-            return [self._cancel_one(job_id, seq, counts, now) for job_id, seq in found]
+            return [self._cancel_one(job_id, seq, only, counts, now) for job_id, seq in found]
 
-    def _cancel_one(self, job_id: str, seq: int, counts: _Counted, now: int) -> Change:
+    def _cancel_one(
+        self, job_id: str, seq: int, only: Sequence[str], counts: _Counted, now: int
+    ) -> Change:
         state, queue, _cancel = self._db.execute(sql("job_state"), (seq,)).fetchone()
         if state == CANCELLED:
             return Change(job_id, state, "already")
+        if only and state not in only:
+            return Change(job_id, state, "refused")
         if state == PROCESSING:
             self._db.execute(sql("ask_cancel"), (seq, now))
             return Change(job_id, state, "asked")
