@@ -9,6 +9,11 @@ from typing import Any
 import pytest
 
 from conftest import Cli, until
+from queuectl.cli.manyjobs import _at_once, _Lines
+from queuectl.errors import JobExists
+from queuectl.jobspec import JobSpec
+
+from .scene import Scene
 
 MIXED = """\
 {"id": "a", "command": "echo a", "priority": 9}
@@ -160,6 +165,30 @@ def test_a_refused_line_in_a_stream_ends_it_and_those_before_it_are_accepted(cli
     assert result.err.startswith("queuectl: line 2: there exists already")
     assert result.err.splitlines()[0].endswith("; the job before it is enqueued")
     assert [job["command"] for job in jobs(cli)] == ["true", "a"]
+
+
+def test_a_stream_accepts_all_before_the_first_of_several_bad_lines(cli: Cli) -> None:
+    cli.ok("enqueue", "--id", "there", "true")
+    lines = 'a\n{"command": "b", "after": ["nowhere"]}\nc\n'
+    lines += '{"id": "there", "command": "d"}\ne\n{nope\n'
+    result = cli("enqueue", "--file", "-", "--stream", input=lines)
+    assert result.code == 3
+    assert result.err.startswith("queuectl: line 2: there is no job 'nowhere'")
+    assert result.err.splitlines()[0].endswith("; the job before it is enqueued")
+    assert [job["command"] for job in jobs(cli)] == ["true", "a"]
+
+
+def test_ids_of_a_stream_are_not_kept_once_they_are_in_the_store(scene: Scene) -> None:
+    config = scene.store.config()
+    spec = JobSpec(config, cwd="/", created_by="ann@here", captured={}, fields={})
+    lines = _Lines(scene.store, spec, skip_bad=False)
+    for block in range(3):
+        _at_once(lines, [b'{"id": "b%d", "command": "true"}' % block])
+    assert lines.enqueued == 3
+    assert not lines._line_of
+    with pytest.raises(JobExists) as refused:
+        _at_once(lines, [b'{"id": "b0", "command": "true"}'])
+    assert refused.value.message.startswith("line 4: b0 exists already")
 
 
 def test_a_folder_is_no_file_of_jobs(cli: Cli) -> None:

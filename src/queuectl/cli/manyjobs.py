@@ -114,7 +114,8 @@ class _Lines:
             self.enqueued += len(ids)
             self.first, self.last = self.first or ids[0], ids[-1]
             self.queues.update({job.queue for _number, job in jobs})
-            return
+            break
+        self._line_of.clear()
 
     def _without_refused(
         self, jobs: Sequence[tuple[int, NewJob]], error: JobExists | JobNotFound
@@ -182,14 +183,24 @@ def _as_they_arrive(lines: _Lines, blocks: Iterable[bytes]) -> None:
 
 
 def _at_once(lines: _Lines, raw: Sequence[bytes]) -> None:
+    """Accept a block, or of one with bad lines what stands before the first."""
     now = now_ms()
     jobs: list[tuple[int, NewJob]] = []
+    refusal: QueuectlError | None = None
     try:
         lines.jobs(raw, now, jobs)
-        lines.enqueue(jobs, now)
-    except (BadInput, JobExists, JobNotFound):
-        lines.enqueue([(number, job) for number, job in jobs if number < lines.bad], now)
-        raise
+    except BadInput as error:
+        refusal = error
+    while jobs:
+        try:
+            lines.enqueue(jobs, now)
+            break
+        except (JobExists, JobNotFound) as error:
+            refusal = error
+            before = [(number, job) for number, job in jobs if number < lines.bad]
+            jobs = before if len(before) < len(jobs) else []
+    if refusal is not None:
+        raise refusal
 
 
 def _answer(args: argparse.Namespace, store: Store, lines: _Lines) -> None:
