@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from conftest import Cli, until
 from queuectl.cli.manyjobs import _at_once, _Lines
 from queuectl.errors import JobExists
 from queuectl.jobspec import JobSpec
+from queuectl.model import NewJob
+from queuectl.store.sqlite.intake import SqliteIntake
 
 from .scene import Scene
 
@@ -110,6 +114,40 @@ def test_jobs_that_wait_for_a_line_left_out_are_left_out(cli: Cli) -> None:
     text += '{"id":"c","command":"x","after":["b"]}\ntrue\n'
     result = cli("enqueue", "--file", "-", "--skip-bad", "--json", input=text)
     assert result.json == {"enqueued": 1, "skipped": 3}
+
+
+def test_a_long_chain_behind_a_bad_line_is_left_out_in_a_few_passes(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    accept = SqliteIntake.enqueue
+
+    def count_and_accept(store: SqliteIntake, jobs: Sequence[NewJob], now: int) -> list[str]:
+        asked.append(len(jobs))
+        return accept(store, jobs, now)
+
+    monkeypatch.setattr(SqliteIntake, "enqueue", count_and_accept)
+    chain = [
+        json.dumps({"id": f"c{n}", "command": "true", "after": [f"c{n - 1}"]})
+        for n in range(300)
+    ]
+    (tmp_path / "jobs").write_text("\n".join([*chain, "true"]))
+    said = scene.run("enqueue", "--file", str(tmp_path / "jobs"), "--skip-bad", "--json")
+    assert said.json == {"enqueued": 1, "skipped": 300}
+    assert "line 300: there is no job 'c298'" in said.err
+    assert len(asked) < 5
+
+
+def test_a_job_left_out_takes_no_others_with_it_that_can_wait_for_the_name(cli: Cli) -> None:
+    cli.ok("enqueue", "--id", "there", "true")
+    text = '{"command":"early","after":["b"]}\n{"id":"b","command":"b"}\n'
+    text += '{"command":"late","after":["b"]}\n'
+    text += '{"id":"there","command":"x","after":["nope"]}\n'
+    text += '{"command":"last","after":["there"]}\n'
+    result = cli("enqueue", "--file", "-", "--skip-bad", input=text)
+    assert [job["command"] for job in jobs(cli)] == ["true", "b", "late", "last"]
+    assert "line 1: there is no job 'b'" in result.err
+    assert "2 bad lines left out" in result.err
 
 
 def test_options_hold_for_every_line_and_may_not_be_given_again(cli: Cli) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from queuectl.cli.aftermath import find
 from queuectl.cli.context import (
     as_one_line,
     note,
@@ -21,7 +22,7 @@ from queuectl.worker.doorbell import wake
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from queuectl.errors import QueuectlError
     from queuectl.jobspec import JobSpec
@@ -120,31 +121,37 @@ class _Lines:
     def _without_refused(
         self, jobs: Sequence[tuple[int, NewJob]], error: JobExists | JobNotFound
     ) -> list[tuple[int, NewJob]]:
-        """The jobs less those that the store refuses for the error's reason."""
+        """The jobs less those that the store refuses for the error's reason, or because they
+        wait for one of these."""
         kept = []
+        missing = {error.job_id} if isinstance(error, JobNotFound) else set()
         for number, job in jobs:
-            refusal = self._refusal(job, error)
+            refusal = self._refusal(job, error, missing)
             if refusal is None:
                 kept.append((number, job))
-            else:
-                self._bad(number, refusal)
+                missing.discard(job.id)
+                continue
+            self._bad(number, refusal)
+            if job.id is not None and find(self.store, job.id) is None:
+                missing.add(job.id)
         if len(kept) == len(jobs):
             raise error
         return kept
 
-    def _refusal(self, job: NewJob, error: JobExists | JobNotFound) -> QueuectlError | None:
-        if isinstance(error, JobNotFound):
-            return error if error.job_id in job.after else None
-        if job.id is None:
+    def _refusal(
+        self, job: NewJob, error: JobExists | JobNotFound, missing: Collection[str]
+    ) -> QueuectlError | None:
+        for name in job.after:
+            if name in missing:
+                return JobNotFound(name)
+        if job.id is None or isinstance(error, JobNotFound):
             return None
         if job.id == error.job_id:
             return error
         if not self.skip_bad:
             return None
-        try:  # look for all of them at once, not one a turn
-            return JobExists(job.id, self.store.get(job.id).state)
-        except JobNotFound:
-            return None
+        there = find(self.store, job.id)  # look for all of them at once, not one a turn
+        return None if there is None else JobExists(job.id, there.state)
 
     def _bad(self, number: int, error: QueuectlError) -> None:
         message = f"line {number}: {error.message}"
