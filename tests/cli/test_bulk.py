@@ -286,3 +286,40 @@ def test_a_dead_job_that_completed_meanwhile_is_not_purged_with_the_dead(
     said = scene.run("purge", "--state", "dead")
     assert (said.code, said.err) == (4, "j1 is completed: skipped\n")
     assert scene.store.get("j1").state == "completed"
+
+
+@pytest.mark.parametrize("verb", ["cancel", "delete"])
+def test_jobs_that_are_cancelled_with_another_are_named(scene: Scene, verb: str) -> None:
+    scene.add("p1")
+    scene.add("p2", after=("p1",))
+    scene.add("p3", after=("p2",))
+    dry = scene.run(verb, "p1", "--dry-run")
+    assert dry.err == "2 jobs that wait for it would be cancelled too: p2, p3\n"
+    assert scene.run(verb, "p1", "p3", "--dry-run").err == (
+        "1 job that waits for them would be cancelled too: p2\n"
+    )
+    assert scene.run(verb, "p1", "--dry-run", "--json").err == ""
+    said = scene.run(verb, "p1")
+    assert said.lines == [f"p1 {verb}{'led' if verb == 'cancel' else 'd'} (was pending)"]
+    assert said.err == "2 jobs that waited for it are cancelled too: p2, p3\n"
+    assert scene.store.get("p3").state == "cancelled"
+
+
+def test_jobs_that_wait_for_one_that_is_skipped_are_not_named(scene: Scene) -> None:
+    scene.start("busy")
+    scene.add("idle")
+    scene.add("child", after=("busy",))
+    for more in (["--dry-run"], []):
+        said = scene.run("delete", "busy", "idle", *more)
+        assert said.err == "busy is processing: skipped\n"
+
+
+def test_of_many_jobs_that_are_cancelled_with_others_some_are_named(scene: Scene) -> None:
+    scene.add("a", "b", tags=("x",))
+    scene.add(*[f"c{n}" for n in range(1500)], after=("a", "b"))
+    said = scene.run("cancel", "--tag", "x")
+    assert len(said.lines) == 2
+    assert said.err == (
+        "1,500 jobs that waited for them are cancelled too: "
+        "c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 and 1,490 more\n"
+    )

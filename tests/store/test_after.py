@@ -237,3 +237,16 @@ def test_a_thousand_jobs_that_wait_for_one_are_freed_or_cancelled_together(
         assert info.counts[left] == 1_000
         assert with_root.counts[PENDING] >= 1_001
         store.set_queue(end, paused=True)
+
+
+def test_dependants_are_told_all_the_way_down(store: Store, worker: LivingWorker) -> None:
+    add(store, "a", "other")
+    (made_up,) = store.enqueue([a_job(after=("a", "other"))], T0)
+    add(store, "c", after=(made_up, "a"))
+    add(store, "d", after=("c",))
+    assert store.dependants(["a"]) == {"a": [made_up, "c"], made_up: ["c"], "c": ["d"]}
+    assert store.dependants(["c", "nowhere", made_up]) == {made_up: ["c"], "c": ["d"]}
+    assert store.dependants(["d"]) == {}
+    worker.run_one()
+    assert store.dependants(["a"]) == {}
+    assert store.dependants(["other"]) == {"other": [made_up], made_up: ["c"], "c": ["d"]}

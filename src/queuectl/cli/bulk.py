@@ -12,15 +12,17 @@ from queuectl.records import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from queuectl.model import Filter, Job
     from queuectl.store.base import Store
 
     Do = Callable[[Sequence[str]], list[Change]]
+    Waiting = Mapping[str, Sequence[str]]
 
 _AT_ONCE = 500
 _IDS_IN_A_HINT = 20
+_WAITING_NAMED = 10
 RETRY = "retry"
 
 
@@ -33,6 +35,8 @@ class Rule(Record):
     already: tuple[str, ...] = ()
     strict: bool = False
     """The store's own operation takes more states than the verb does."""
+    ends_waiting: bool = False
+    """Jobs that wait for one of those it is done to are cancelled."""
     choices: str = "ids, or --state, --queue, --tag, --since"
     """What to say to somebody who names no jobs."""
 
@@ -54,20 +58,22 @@ def act(args: argparse.Namespace, store: Store, rule: Rule, do: Do, now: int) ->
         jobs = store.list_jobs(chosen(args, rule, now))
         if rule.verb == RETRY:
             jobs.reverse()  # in parts, too, a job finds those it waits for revived already
-        if args.dry_run:
-            return _answer(args, store, rule, _foreseen(store, jobs, rule))
-        return _answer(args, store, rule, in_parts(do, [job.id for job in jobs]))
+        ids = [job.id for job in jobs]
+        waiting = _waiting(args, store, rule, ids)
+        changes = _foreseen(store, jobs, rule) if args.dry_run else in_parts(do, ids)
+        return _answer(args, store, rule, changes, waiting)
     if is_filtered(args):
         raise BadInput("either ids or options that choose jobs, not both")
     ids = list(dict.fromkeys(args.ids))
+    waiting = _waiting(args, store, rule, ids)
     if not args.dry_run and not rule.strict:
-        return _answer(args, store, rule, do(ids))
+        return _answer(args, store, rule, do(ids), waiting)
     expected = _foreseen(store, [store.get(job_id) for job_id in ids], rule)
     if not args.dry_run:
         fit = [change.id for change in expected if change.result == "done"]
         done = {change.id: change for change in (do(fit) if fit else ())}
         expected = [done.get(change.id, change) for change in expected]
-    return _answer(args, store, rule, expected)
+    return _answer(args, store, rule, expected, waiting)
 
 
 def chosen(args: argparse.Namespace, rule: Rule, now: int) -> Filter:
@@ -92,7 +98,11 @@ def in_parts(do: Do, ids: Sequence[str]) -> list[Change]:
 
 
 def _answer(
-    args: argparse.Namespace, store: Store, rule: Rule, changes: Sequence[Change]
+    args: argparse.Namespace,
+    store: Store,
+    rule: Rule,
+    changes: Sequence[Change],
+    waiting: Waiting,
 ) -> int:
     """Print what was done to each job; the exit code is 4 if some were past the verb."""
     refused = [change for change in changes if change.result == "refused"]
@@ -107,6 +117,7 @@ def _answer(
         else:
             for change in refused:
                 note(f"{change.id} is {change.state}: skipped")
+        _name_waiting(changes, waiting, dry=args.dry_run)
         if not changes:
             note("no job fits")
     return REFUSED if refused else DONE
@@ -130,6 +141,38 @@ def _say_why_not(store: Store, refused: Sequence[Change]) -> None:
     if ids and (again or len(ids) <= _IDS_IN_A_HINT):
         words = " ".join(ids) if len(ids) <= _IDS_IN_A_HINT else "…"
         note(f"  try: queuectl retry {'--again ' if again else ''}{words}")
+
+
+def _waiting(args: argparse.Namespace, store: Store, rule: Rule, ids: Sequence[str]) -> Waiting:
+    """Who waits for whom, from these jobs on, if that is to be told."""
+    return store.dependants(ids) if rule.ends_waiting and ids and not args.json else {}
+
+
+def _name_waiting(changes: Sequence[Change], waiting: Waiting, *, dry: bool) -> None:
+    """Name the jobs that are cancelled because those they waited for are, or go."""
+    roots = [change.id for change in changes if change.result == "done"]
+    named = {change.id for change in changes}
+    met = dict.fromkeys(roots)
+    rest = list(roots)
+    for job_id in rest:
+        new = [child for child in waiting.get(job_id, ()) if child not in met]
+        met.update(dict.fromkeys(new))
+        rest += new
+    others = [job_id for job_id in met if job_id not in named]
+    if not others:
+        return
+    from queuectl.cli.screens.layout import count
+
+    one = len(others) == 1
+    whom = "it" if len(roots) == 1 else "them"
+    if dry:
+        fate = f"{'waits' if one else 'wait'} for {whom} would be"
+    else:
+        fate = f"waited for {whom} {'is' if one else 'are'}"
+    listed = ", ".join(others[:_WAITING_NAMED])
+    more = len(others) - _WAITING_NAMED
+    tail = f" and {more:,} more" if more > 0 else ""
+    note(f"{count(len(others), 'job')} that {fate} cancelled too: {listed}{tail}")
 
 
 def _line(change: Change, rule: Rule, *, dry: bool) -> str:

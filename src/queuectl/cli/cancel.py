@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from queuectl.store.base import Store
 
-_RULE = Rule("cancel", "cancelled", (PENDING, PROCESSING, FAILED), (CANCELLED,))
+_RULE = Rule(
+    "cancel", "cancelled", (PENDING, PROCESSING, FAILED), (CANCELLED,), ends_waiting=True
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

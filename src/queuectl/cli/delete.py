@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-_RULE = Rule("delete", "deleted", all_but(PROCESSING))
+_RULE = Rule("delete", "deleted", all_but(PROCESSING), ends_waiting=True)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

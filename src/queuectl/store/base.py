@@ -250,6 +250,12 @@ class Store(Intake):
         the last. Costs no more the more jobs have them."""
 
     @abstractmethod
+    def dependants(self, job_ids: Sequence[str]) -> dict[str, list[str]]:
+        """The jobs that wait for these, and those that wait for them in turn: for each that
+        is waited for, the ids of those that do, first enqueued first. A job that has
+        completed is waited for no more. Unknown ids are passed over."""
+
+    @abstractmethod
     def history(self, job_id: str) -> list[Attempt]:
         """Every run of the job, oldest first, a running one included. Raises JobNotFound."""
 

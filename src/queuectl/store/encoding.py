@@ -93,6 +93,14 @@ def read_job(row: Sequence[Any]) -> Job:
     )
 
 
+def grouped(rows: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Pairs of ids, by the first of each."""
+    groups: dict[str, list[str]] = {}
+    for first, second in rows:
+        groups.setdefault(first, []).append(second)
+    return groups
+
+
 def read_stats(rows: Iterable[Sequence[Any]], due: Mapping[str, int | None]) -> Stats:
     """Rows of `queue_counts`, and what `oldest_due` says of each queue."""
     queues: dict[str, QueueInfo] = {}

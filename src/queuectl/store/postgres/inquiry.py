@@ -6,6 +6,7 @@ from queuectl.errors import JobNotFound
 from queuectl.model import LAST_DIED, LONGEST_RUNNING, STATES, Attempt, Chunk
 from queuectl.store.encoding import (
     MEASURED_RUNS,
+    grouped,
     made_up_ranges,
     read_job,
     read_metrics,
@@ -68,6 +69,12 @@ class Inquiry(Shared):
         with self._db.read():
             rows = self._db.execute(sql("tags_like"), (sought(beginning), limit))
         return [tag for (tag,) in rows.fetchall()]
+
+    def dependants(self, job_ids: Sequence[str]) -> dict[str, list[str]]:
+        with self._db.read():
+            seqs = [seq for seq in self._find(job_ids).values() if seq is not None]
+            rows = self._db.execute(sql("dependants"), (seqs,))
+        return grouped(rows.fetchall())
 
     def history(self, job_id: str) -> list[Attempt]:
         with self._db.read():

@@ -8,10 +8,12 @@ from queuectl.store.base import Store
 from queuectl.store.encoding import (
     MEASURED_RUNS,
     compact,
+    grouped,
     made_up_ranges,
     read_job,
     read_metrics,
     read_stats,
+    store_list,
 )
 from queuectl.store.sqlite.database import sql
 from queuectl.store.sqlite.shared import Shared
@@ -72,6 +74,11 @@ class Inquiry(Shared, Store):
         with self._db.read():
             rows = self._db.execute(sql("tags_like"), (beginning, limit)).fetchall()
         return [tag for (tag,) in rows]
+
+    def dependants(self, job_ids: Sequence[str]) -> dict[str, list[str]]:
+        with self._db.read():
+            seqs = [seq for job_id in job_ids if (seq := self._seq_of(job_id)) is not None]
+            return grouped(self._db.execute(sql("dependants"), (store_list(seqs),)))
 
     def history(self, job_id: str) -> list[Attempt]:
         with self._db.read():
