@@ -102,6 +102,17 @@ def test_status_shows_counts_workers_what_runs_and_what_died() -> None:
     assert not any(line.startswith("QUEUES") for line in lines)
 
 
+def test_status_shows_queues_that_matter_before_idle_ones() -> None:
+    idle = [a_queue(f"a{n}", completed=1) for n in range(9)]
+    closed = [a_queue("b", paused=True), a_queue("c", limit=2)]
+    queues = [*idle, *closed, a_queue("w", pending=3), a_queue("x", processing=1)]
+    lines = render_status(some_stats(*queues), [], [], [], WIDE, NOW)
+    start = next(n for n, line in enumerate(lines) if line.startswith("QUEUES"))
+    names = [line[9:].split()[0] for line in lines[start : start + 8]]
+    assert names == ["w", "x", "b", "c", "a0", "a1", "a2", "a3"]
+    assert lines[start + 8].strip() == "and 5 more: queuectl queue list"
+
+
 def test_status_counts_what_it_does_not_show() -> None:
     running = [a_job(id=f"j{n}", state="processing", started_at=NOW) for n in range(20)]
     lines = render_status(some_stats(a_queue(processing=300)), [], running, [], WIDE, NOW)

@@ -6,6 +6,7 @@ import signal
 
 from queuectl.clock import now_ms
 from queuectl.model import STATES
+from store.helpers import living_worker
 
 from .scene import Scene
 
@@ -48,6 +49,27 @@ def test_status_says_at_once_that_no_worker_serves_a_queue(scene: Scene) -> None
         "no worker serves the queue gpu",
         "  try: queuectl worker start --detach --queue gpu",
     ]
+
+
+def test_where_there_is_no_worker_one_for_all_queues_is_called_for(scene: Scene) -> None:
+    for name in ("a", "b", "c", "d", "e", "f", "g"):
+        scene.add(f"in-{name}", queue=name)
+    assert scene.run("status").err.splitlines() == [
+        "no worker serves the queues a, b, c, d, e and 2 more",
+        "  try: queuectl worker start --detach",
+    ]
+
+
+def test_where_workers_serve_other_queues_one_is_called_for_each_queue(scene: Scene) -> None:
+    with living_worker(scene.store, queues=("c",)):
+        for name in ("a", "b", "c"):
+            scene.add(f"in-{name}", queue=name)
+        assert scene.run("status").err.splitlines() == [
+            "no worker serves the queue a",
+            "  try: queuectl worker start --detach --queue a",
+            "no worker serves the queue b",
+            "  try: queuectl worker start --detach --queue b",
+        ]
 
 
 def test_status_does_not_call_for_workers_when_nothing_is_due(scene: Scene) -> None:

@@ -6,16 +6,20 @@ import os
 import sys
 
 from queuectl.errors import QueuectlError, StoreError
+from queuectl.model import DEFAULT_QUEUE
 from queuectl.store import open_intake, open_store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from queuectl.model import Worker
     from queuectl.store.base import Intake, Store
+
+
+_QUEUES_NAMED = 5
 
 
 def store_of(args: argparse.Namespace) -> Store:
@@ -98,20 +102,36 @@ def on_terminal() -> bool:
 def serving(workers: Iterable[Worker], queue: str) -> bool:
     """Whether any of the workers lives, takes new jobs and serves the queue."""
     return any(
-        worker.alive
-        and worker.state == "running"
-        and (not worker.queues or queue in worker.queues)
+        _takes_jobs(worker) and (not worker.queues or queue in worker.queues)
         for worker in workers
     )
+
+
+def _takes_jobs(worker: Worker) -> bool:
+    return worker.alive and worker.state == "running"
 
 
 def warn_if_unserved(store: Store, queues: Iterable[str]) -> None:
     """Say at once if a job would wait for ever, and what to type."""
     workers = store.workers()
-    for queue in dict.fromkeys(queues):
-        if not serving(workers, queue):
-            option = "" if queue == "default" else f" --queue {queue}"
-            note(
-                f"no worker serves the queue {queue}\n"
-                f"  try: queuectl worker start --detach{option}"
-            )
+    lacking = [queue for queue in dict.fromkeys(queues) if not serving(workers, queue)]
+    for line in unserved_lines(lacking, workers):
+        note(line)
+
+
+def unserved_lines(queues: Sequence[str], workers: Iterable[Worker]) -> list[str]:
+    """What to say of queues that nobody serves, and what to type: one worker for all of them
+    where there is none at all."""
+    if len(queues) < 2 or any(map(_takes_jobs, workers)):
+        each = "no worker serves the queue {}\n  try: {}"
+        return [each.format(queue, start_line(queue)) for queue in queues]
+    listed = ", ".join(queues[:_QUEUES_NAMED])
+    more = len(queues) - _QUEUES_NAMED
+    listed += f" and {more:,} more" if more > 0 else ""
+    return [f"no worker serves the queues {listed}\n  try: {start_line()}"]
+
+
+def start_line(queue: str = DEFAULT_QUEUE) -> str:
+    """The command that starts a worker for a queue."""
+    option = "" if queue == DEFAULT_QUEUE else f" --queue {queue}"
+    return f"queuectl worker start --detach{option}"

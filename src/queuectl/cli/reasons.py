@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from queuectl.cli.context import serving
+from queuectl.cli.context import serving, start_line
 from queuectl.cli.jsonshapes import busy
 from queuectl.cli.screens.layout import Look, count, moment, span
 from queuectl.cli.screens.words import waits_for_time, why
@@ -10,7 +10,6 @@ from queuectl.model import (
     CANCELLED,
     COMPLETED,
     DEAD,
-    DEFAULT_QUEUE,
     FAILED,
     PENDING,
     PROCESSING,
@@ -75,17 +74,6 @@ def unserved(stats: Stats, workers: Sequence[Worker], now: int) -> list[str]:
         and not queue.paused
         and not serving(workers, queue.name)
     ]
-
-
-def unserved_line(queue: str) -> str:
-    """What to say of such a queue, and what to type."""
-    return f"no worker serves the queue {queue}\n  try: {start_line(queue)}"
-
-
-def start_line(queue: str) -> str:
-    """The command that starts a worker for a queue."""
-    option = "" if queue == DEFAULT_QUEUE else f" --queue {queue}"
-    return f"queuectl worker start --detach{option}"
 
 
 def _not_waiting(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from queuectl.cli.context import note, out, out_json, store_of
+from queuectl.cli.context import note, out, out_json, store_of, unserved_lines
 from queuectl.cli.jsonshapes import status_json
 from queuectl.cli.parser import json_option
-from queuectl.cli.reasons import unserved, unserved_line
+from queuectl.cli.reasons import unserved
 from queuectl.cli.screens.layout import Look
 from queuectl.cli.screens.status import DIED_ROWS, RUNNING_ROWS, render_status
 from queuectl.clock import now_ms
@@ -68,7 +68,9 @@ def _whole_screen(store: Store, look: Look) -> list[str]:
 def _warnings(stats: Stats, workers: Sequence[Worker]) -> list[str]:
     now = now_ms()
     due = {queue.name for queue in stats.queues if queue.oldest_due_at is not None}
-    return [unserved_line(name) for name in unserved(stats, workers, now) if name in due]
+    return unserved_lines(
+        [name for name in unserved(stats, workers, now) if name in due], workers
+    )
 
 
 def _json(store: Store) -> str:

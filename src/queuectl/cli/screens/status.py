@@ -17,7 +17,7 @@ from queuectl.cli.screens.layout import (
     span,
 )
 from queuectl.cli.screens.words import command_line, why
-from queuectl.model import DEFAULT_QUEUE, PROCESSING
+from queuectl.model import DEFAULT_QUEUE, FAILED, PENDING, PROCESSING
 from queuectl.text import display_width, one_line, pad
 
 TYPE_CHECKING = False
@@ -104,11 +104,12 @@ def _queues(queues: Sequence[QueueInfo], look: Look) -> list[str]:
         return []
     if queues and len(told) < len(queues):
         told = [queue for queue in queues if queue in told or any(queue.counts.values())]
+    told.sort(key=_rank)
     lines = []
     width = max([len(one_line(queue.name, 20)) for queue in told[:_QUEUE_ROWS]])
     for index, queue in enumerate(told[:_QUEUE_ROWS]):
-        waiting = queue.counts.get("pending", 0) + queue.counts.get("failed", 0)
-        parts = [f"{waiting:,} waiting", f"{queue.counts.get(PROCESSING, 0):,} running"]
+        waiting, running = _work(queue)
+        parts = [f"{waiting:,} waiting", f"{running:,} running"]
         if queue.limit is not None:
             parts[1] += f" of {queue.limit} at most"
         if queue.paused:
@@ -119,6 +120,19 @@ def _queues(queues: Sequence[QueueInfo], look: Look) -> list[str]:
         rest = f"and {len(told) - _QUEUE_ROWS} more: queuectl queue list"
         lines.append(_line(look, "", rest))
     return lines
+
+
+def _rank(queue: QueueInfo) -> int:
+    """Those with work come first, then those that are paused or limited, the idle ones last."""
+    if any(_work(queue)):
+        return 0
+    return 1 if queue.paused or queue.limit is not None else 2
+
+
+def _work(queue: QueueInfo) -> tuple[int, int]:
+    """How many jobs of the queue wait, and how many run."""
+    waiting = queue.counts.get(PENDING, 0) + queue.counts.get(FAILED, 0)
+    return waiting, queue.counts.get(PROCESSING, 0)
 
 
 def _running(jobs: Sequence[Job], total: int, look: Look, now: int) -> list[str]:
