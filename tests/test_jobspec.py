@@ -277,6 +277,9 @@ def test_words_and_variables_are_limited_together() -> None:
         ("timeout", "did you mean timeout_seconds?"),
         ("max-retries", "did you mean max_retries?"),
         ("Tags", "did you mean tags?"),
+        ("tag", "did you mean tags?"),
+        ("cmd", "did you mean command?"),
+        ("Prio", "did you mean priority?"),
     ],
 )
 def test_an_unknown_field_names_the_nearest(name: str, hint: str) -> None:

@@ -40,6 +40,9 @@ _CWD_EXPLICIT = _SLOTS["cwd_explicit"]
 _TIMES = frozenset(("run_at", "delay"))
 _FIELDS = {name: (_SLOTS[name], check) for name, check in CHECKS.items()}
 
+_MEANT = {"timeout": "timeout_seconds", "tag": "tags", "cmd": "command", "prio": "priority"}
+"""What people write who have the options in mind, or other tools."""
+
 _QUOTE = """quote it for the shell: queuectl enqueue '{"command": "ls -l"}'"""
 _GROUP = "what begins with { is JSON; for the shell: queuectl enqueue -- sh -c '{ …; }'"
 
@@ -218,9 +221,9 @@ def _unknown(name: str) -> BadInput:
 
     if name in Job._fields:
         return BadInput(f"{name} is kept by queuectl and can't be given")
-    names = [*FIELDS, "timeout"]
-    near = get_close_matches(name.lower().replace("-", "_"), names, n=1)
-    field = {"timeout": "timeout_seconds"}.get(near[0], near[0]) if near else None
+    typed = name.lower().replace("-", "_")
+    near = [typed] if typed in _MEANT else get_close_matches(typed, [*FIELDS, *_MEANT], n=1)
+    field = _MEANT.get(near[0], near[0]) if near else None
     return BadInput(
         f"a job has no field {brief(name)}",
         f"did you mean {field}?" if field else ", ".join(FIELDS),

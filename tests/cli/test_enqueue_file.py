@@ -150,6 +150,25 @@ def test_a_job_left_out_takes_no_others_with_it_that_can_wait_for_the_name(cli: 
     assert "2 bad lines left out" in result.err
 
 
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        (
+            '{"command":"x","timeout":3}',
+            "did you mean timeout_seconds? --skip-bad leaves bad lines out",
+        ),
+        (
+            '{"command":"x","priority":0}',
+            "try: 10 runs first, 5 is the default; --skip-bad leaves bad lines out",
+        ),
+        ("{nope", "try: --skip-bad leaves bad lines out"),
+    ],
+)
+def test_a_bad_line_is_mended_or_left_out(cli: Cli, line: str, hint: str) -> None:
+    result = cli("enqueue", "--file", "-", input=line)
+    assert result.err.splitlines()[1] == f"  {hint}"
+
+
 def test_options_hold_for_every_line_and_may_not_be_given_again(cli: Cli) -> None:
     text = '{"command":"x","priority":3}\n'
     result = cli("enqueue", "--file", "-", "--priority", "5", input=text)

@@ -14,6 +14,7 @@ from conftest import Cli, Result
 from queuectl import errors
 from queuectl.cli.commands import COMMANDS, load
 from queuectl.cli.parser import Parser
+from queuectl.jobfields import FIELDS
 from queuectl.model import (
     CANCELLED,
     COMPLETED,
@@ -73,6 +74,12 @@ SHAPES = {
     for heading, text in sections()
     for table in tables(text)
     if table.header == "key"
+}
+FIELDS_TO_GIVE = {
+    words_of(name)[0]: kind
+    for heading, text in sections()
+    if heading == "Input"
+    for name, kind in tables(text)[0].rows
 }
 EXAMPLES = {
     heading: [json.loads(block) for block in re.findall(r"(?s)```json\n(.*?)```", text)]
@@ -350,3 +357,11 @@ def test_the_page_names_every_reason_that_explain_knows() -> None:
     known = set(re.findall(r'Reason\(\s*"(\w+)"', source)) | {CANCELLED}
     told = next(line for line in text.splitlines() if line.startswith("| `code`"))
     assert set(words_of(told)) - {"code"} == known
+
+
+def test_the_page_names_every_field_that_a_job_may_be_given(cli: Cli) -> None:
+    assert tuple(FIELDS_TO_GIVE) == FIELDS
+    (example,) = EXAMPLES["Input"]
+    assert example["id"] == cli.ok("enqueue", json.dumps(example))
+    for name, value in example.items():
+        Checker().fits(value, FIELDS_TO_GIVE[name])

@@ -158,10 +158,18 @@ class _Lines:
         if not self.skip_bad:
             self.bad = number
             error.message = message
-            error.hint = "--skip-bad leaves bad lines out"
+            error.hint = _hint(error)
             raise error
         self.skipped += 1
         note(as_one_line(message))
+
+
+def _hint(error: QueuectlError) -> str:
+    """How to mend a line, unless that is told of a command line, and how to do without it."""
+    mend = error.hint if error.hint and "queuectl " not in error.hint else ""
+    if mend:
+        mend += " " if mend.endswith("?") else "; "
+    return f"{mend}--skip-bad leaves bad lines out"
 
 
 def _all_or_nothing(lines: _Lines, blocks: Iterable[bytes]) -> None:
