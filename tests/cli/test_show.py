@@ -112,6 +112,25 @@ def test_explain_as_json_names_the_reasons_by_code(scene: Scene) -> None:
     ]
 
 
+def test_explain_names_only_jobs_that_it_waits_for_still(scene: Scene) -> None:
+    scene.add("a")
+    scene.add("b", after=("a",), run_at=now_ms() + 3_600_000)
+    scene.end(scene.claim("a"))
+    scene.run("retry", "--again", "a")
+    scene.run("cancel", "a")
+    shape = scene.run("explain", "b", "--json").json
+    assert [reason["code"] for reason in shape["reasons"]] == ["scheduled"]
+
+
+def test_jobs_that_wait_for_others_do_not_come_first(scene: Scene) -> None:
+    scene.add("later", run_at=now_ms() + 3_600_000)
+    scene.add("blocked1", "blocked2", after=("later",), priority=9)
+    scene.add("x", "y")
+    assert scene.worker
+    assert "nothing holds it back" in scene.run("explain", "x").out
+    assert "1 job comes first in its queue" in scene.run("explain", "y").out
+
+
 def test_explain_says_when_nothing_holds_a_job_back(scene: Scene) -> None:
     scene.add("a")
     assert scene.worker

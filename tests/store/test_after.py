@@ -250,3 +250,17 @@ def test_dependants_are_told_all_the_way_down(store: Store, worker: LivingWorker
     worker.run_one()
     assert store.dependants(["a"]) == {}
     assert store.dependants(["other"]) == {"other": [made_up], made_up: ["c"], "c": ["d"]}
+
+
+def test_what_a_job_still_waits_for_is_told(store: Store, worker: LivingWorker) -> None:
+    add(store, "a", "other")
+    (made_up,) = store.enqueue([a_job(after=("other", "a"))], T0)
+    add(store, "c", after=(made_up,))
+    asked = ["a", made_up, "nowhere", "c"]
+    assert store.needs(asked) == {made_up: ["a", "other"], "c": [made_up]}
+    worker.run_one()
+    store.retry(["a"], T0, again=True)
+    store.cancel(["a"], T0)
+    assert store.needs([made_up]) == {made_up: ["other"]}
+    worker.run_one()
+    assert store.needs([made_up]) == {}

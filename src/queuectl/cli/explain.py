@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 def _find(store: Store, job: Job, look: Look, now: int) -> list[Reason]:
     queues = {queue.name: queue for queue in store.stats().queues}
     queue = queues.get(job.queue)
-    needed = {name: _state(store, name) for name in job.after}
+    needed = {name: _state(store, name) for name in store.needs([job.id]).get(job.id, ())}
     ahead = _ahead(store, job, queue, now)
     return reasons(
         job,
@@ -83,12 +83,11 @@ def _ahead(store: Store, job: Job, queue: QueueInfo | None, now: int) -> int | N
         return 0
     if queue.counts[PENDING] + queue.counts[FAILED] > _COUNTED:
         return None
-    others = store.list_jobs(Filter(states=(PENDING, FAILED), queue=job.queue))
     place = (-job.priority, job.seq)
-    return sum(
-        [
-            (-other.priority, other.seq) < place
-            for other in others
-            if other.due_at is None or other.due_at <= now
-        ]
-    )
+    first = [
+        other
+        for other in store.list_jobs(Filter(states=(PENDING, FAILED), queue=job.queue))
+        if (-other.priority, other.seq) < place
+        and (other.due_at is None or other.due_at <= now)
+    ]
+    return len(first) - len(store.needs([other.id for other in first if other.after]))

@@ -250,6 +250,12 @@ class Store(Intake):
         the last. Costs no more the more jobs have them."""
 
     @abstractmethod
+    def needs(self, job_ids: Sequence[str]) -> dict[str, list[str]]:
+        """For each of these jobs that waits for others: the ids of those that it waits for
+        still, first enqueued first. One that has completed since is none of them, whatever
+        has become of it then. Unknown ids are passed over."""
+
+    @abstractmethod
     def dependants(self, job_ids: Sequence[str]) -> dict[str, list[str]]:
         """The jobs that wait for these, and those that wait for them in turn: for each that
         is waited for, the ids of those that do, first enqueued first. A job that has

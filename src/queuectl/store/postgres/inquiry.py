@@ -70,10 +70,16 @@ class Inquiry(Shared):
             rows = self._db.execute(sql("tags_like"), (sought(beginning), limit))
         return [tag for (tag,) in rows.fetchall()]
 
+    def needs(self, job_ids: Sequence[str]) -> dict[str, list[str]]:
+        return self._related("still_needed", job_ids)
+
     def dependants(self, job_ids: Sequence[str]) -> dict[str, list[str]]:
+        return self._related("dependants", job_ids)
+
+    def _related(self, question: str, job_ids: Sequence[str]) -> dict[str, list[str]]:
         with self._db.read():
             seqs = [seq for seq in self._find(job_ids).values() if seq is not None]
-            rows = self._db.execute(sql("dependants"), (seqs,))
+            rows = self._db.execute(sql(question), (seqs,))
         return grouped(rows.fetchall())
 
     def history(self, job_id: str) -> list[Attempt]:

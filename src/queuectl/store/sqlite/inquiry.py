@@ -75,10 +75,16 @@ class Inquiry(Shared, Store):
             rows = self._db.execute(sql("tags_like"), (beginning, limit)).fetchall()
         return [tag for (tag,) in rows]
 
+    def needs(self, job_ids: Sequence[str]) -> dict[str, list[str]]:
+        return self._related("still_needed", job_ids)
+
     def dependants(self, job_ids: Sequence[str]) -> dict[str, list[str]]:
+        return self._related("dependants", job_ids)
+
+    def _related(self, question: str, job_ids: Sequence[str]) -> dict[str, list[str]]:
         with self._db.read():
             seqs = [seq for job_id in job_ids if (seq := self._seq_of(job_id)) is not None]
-            return grouped(self._db.execute(sql("dependants"), (store_list(seqs),)))
+            return grouped(self._db.execute(sql(question), (store_list(seqs),)))
 
     def history(self, job_id: str) -> list[Attempt]:
         with self._db.read():
