@@ -194,17 +194,25 @@ def test_json_answers_with_the_job(cli: Cli) -> None:
     assert result.err == ""
 
 
-def test_the_directory_may_be_gone(cli: Cli) -> None:
+@pytest.mark.parametrize(
+    ("verb", "code", "says"),
+    [
+        ("enqueue true", 2, "this directory is gone"),
+        ("enqueue --cwd sub true", 2, "this directory is gone"),
+        ("enqueue --cwd /tmp true", 0, ""),
+        ("enqueue --cwd '~' true", 0, ""),
+    ],
+)
+def test_the_directory_may_be_gone(cli: Cli, verb: str, code: int, says: str) -> None:
     ended = subprocess.run(
-        ["sh", "-c", f"rmdir ../work; exec {sys.executable} -m queuectl enqueue true"],
+        ["sh", "-c", f"rmdir ../work; exec {sys.executable} -m queuectl {verb}"],
         env=cli.env,
         cwd=cli.work,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert ended.returncode == 2
-    assert "this directory is gone" in ended.stderr
+    assert (ended.returncode, says in ended.stderr) == (code, True), ended.stderr
 
 
 @pytest.mark.parametrize("kind", ["directory", "text", "no file"])

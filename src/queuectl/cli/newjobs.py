@@ -96,19 +96,22 @@ def fields_of(args: argparse.Namespace, now: int) -> dict[str, Any]:
 def spec_of(store: Intake, fields: dict[str, Any]) -> JobSpec:
     """What new jobs take from here and from the store's configuration."""
     config = store.config()
-    try:
-        cwd = os.getcwd()
-    except FileNotFoundError:
-        raise BadInput(
-            "this directory is gone", "cd to one that exists, or --cwd DIR"
-        ) from None
+    elsewhere = fields.get("cwd", "").startswith(("/", "~"))
     return JobSpec(
         config,
-        cwd=cwd,
+        cwd="/" if elsewhere else _here(),
         created_by=_who(),
         captured=capture(os.environ, config.env_capture),
         fields=fields,
     )
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        hint = "cd to one that exists, or --cwd with the whole path of another"
+        raise BadInput("this directory is gone", hint) from None
 
 
 def command_of(args: argparse.Namespace, verb: str) -> Command | None:
