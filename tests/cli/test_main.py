@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from conftest import Cli
 from queuectl import __version__
 from queuectl.cli.commands import COMMANDS, HIDDEN, WELCOME
+from queuectl.cli.context import note
 from queuectl.cli.main import command_line
 
 VERBS = [name for name in COMMANDS if name not in HIDDEN]
@@ -110,6 +112,13 @@ def test_the_store_is_named_by_the_environment(cli: Cli, tmp_path: Path) -> None
             "did you mean queuectl queue list?",
         ),
         (["pause"], "there is no command 'pause'", "did you mean queuectl queue pause?"),
+        (
+            ["restart"],
+            "there is no command 'restart'",
+            "did you mean queuectl worker stop, then queuectl worker start?",
+        ),
+        (["restart", "j1"], "there is no command 'restart'", "did you mean queuectl retry?"),
+        (["restart", "--now"], "there is no command 'restart'", "did you mean queuectl worker"),
         (["start"], "there is no command 'start'", "did you mean queuectl worker start?"),
         (["pruge"], "there is no command 'pruge'", "did you mean queuectl purge?"),
         (["pulse"], "there is no command 'pulse'", "try: queuectl --help"),
@@ -324,3 +333,16 @@ def test_what_psql_would_take_is_not_taken_for_the_name_of_a_file(cli: Cli, db: 
     assert "postgresql://" in refused.err
     assert "hunter2" not in refused.err
     assert list(cli.work.iterdir()) == []
+
+
+def test_a_note_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+
+    class Stream(io.StringIO):
+        def write(self, text: str) -> int:
+            written.append(text)
+            return len(text)
+
+    monkeypatch.setattr(sys, "stderr", Stream())
+    note("no worker\n  try: something")
+    assert written == ["no worker\n  try: something\n"]

@@ -89,6 +89,8 @@ _MEANT = {
     "tail": "logs",
     "workers": "worker list",
 }
+_MEANT_OF_JOBS = {"restart": "retry"}
+"""The same, where words follow that may be jobs."""
 _DESTRUCTIVE = ("cancel", "delete", "purge")
 """Offered only to who spells them nearly right."""
 _NEARLY = 0.75
@@ -108,10 +110,14 @@ def load(
     return getattr(module, f"configure{suffix}"), getattr(module, f"run{suffix}")
 
 
-def unknown(word: str, known: Iterable[str], *, group: str = "") -> BadInput:
-    """The error for a mistyped command; names the nearest."""
+def unknown(
+    word: str, known: Iterable[str], *, group: str = "", rest: Iterable[str] = ()
+) -> BadInput:
+    """The error for a mistyped command; names the nearest. `rest` are the words after it."""
     names = [name for name in known if name not in HIDDEN]
     near = _MEANT.get(word)
+    if any(not following.startswith("-") for following in rest):
+        near = _MEANT_OF_JOBS.get(word, near)
     if near is None or (group and near not in names):
         near = nearest(word, names)
     if near in _DESTRUCTIVE and word not in _MEANT and nearest(word, [near], _NEARLY) is None:

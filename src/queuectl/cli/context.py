@@ -40,7 +40,7 @@ def out(text: str) -> None:
 def note(text: str) -> None:
     """Everything else: a line to stderr, made safe for a terminal."""
     sys.stdout.flush()
-    print(safe(text), file=sys.stderr)
+    sys.stderr.write(safe(text) + "\n")
 
 
 def out_json(value: Any) -> None:

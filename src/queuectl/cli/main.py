@@ -121,7 +121,8 @@ def _find_command(words: list[str]) -> tuple[str, str | None, list[str]]:
             if command not in commands.COMMANDS:
                 known = [n.split()[1] for n in commands.COMMANDS if n.startswith(f"{group} ")]
                 firsts = dict.fromkeys(n.split()[0] for n in commands.COMMANDS)
-                raise commands.unknown(word, known if group else firsts, group=group)
+                names = known if group else firsts
+                raise commands.unknown(word, names, group=group, rest=words[place:])
             return command, db, words[place:]
     return group, db, []
 
