@@ -7,6 +7,12 @@ import signal
 import pytest
 
 from conftest import Cli, until
+from queuectl.errors import StoreError
+from queuectl.model import Job
+from queuectl.store.sqlite.inquiry import Inquiry
+from queuectl.store.sqlite.whole import SqliteStore
+
+from .scene import Scene
 
 
 def test_output_and_exit_code_are_the_commands_own(worker: Cli) -> None:
@@ -135,3 +141,24 @@ def test_a_nohup_run_ignores_the_hangup(worker: Cli) -> None:
     (worker.work / "go").touch()
     assert process.wait(20) == 0
     until(lambda: worker.job("j1")["state"] == "completed")
+
+
+def test_a_server_that_is_away_just_after_the_enqueue_is_waited_for(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find, asked = Inquiry.get, 0
+
+    def be_away_once(store: Inquiry, job_id: str) -> Job:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise StoreError("the server is gone")
+        if asked == 2:
+            scene.end(scene.claim(job_id))
+        return find(store, job_id)
+
+    monkeypatch.setattr(SqliteStore, "leases", True)
+    monkeypatch.setattr(Inquiry, "get", be_away_once)
+    said = scene.run("run", "true")
+    assert (said.code, said.err) == (0, "")
+    assert asked > 2

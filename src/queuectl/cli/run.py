@@ -55,7 +55,11 @@ def run(args: argparse.Namespace) -> int:
             wake(store, bells)
             if on_terminal():
                 note(f"{job_id} enqueued")
-            say_if_stuck(store, store.get(job_id))
+            patiently(
+                store,
+                lambda: say_if_stuck(store, store.get(job_id)),
+                lambda: signals.caught,
+            )
             return _follow(store, job_id, signals, keep=args.keep)
 
 
