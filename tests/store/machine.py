@@ -14,6 +14,8 @@ from queuectl.model import (
     CANCELLED,
     COMPLETED,
     FAILED,
+    PENDING,
+    PROCESSING,
     RELEASED,
     TIMEOUT,
     Claim,
@@ -243,10 +245,11 @@ class Steps(RuleBasedStateMachine):
         return list(dict.fromkeys(ids[place % len(ids)] for place in which))
 
     @precondition(lambda self: self.plain.jobs)
-    @rule(which=picks, on=connections)
-    def cancel(self, which: list[int], on: int) -> None:
+    @rule(which=picks, on=connections, only=st.sampled_from(((), (PENDING,), (PROCESSING,))))
+    def cancel(self, which: list[int], on: int, only: tuple[str, ...]) -> None:
         ids = self._some_ids(which)
-        assert self.stores[on].cancel(ids, self.now) == self.plain.cancel(ids, self.now)
+        changes = self.stores[on].cancel(ids, self.now, only)
+        assert changes == self.plain.cancel(ids, self.now, only)
 
     @precondition(lambda self: self.plain.jobs)
     @rule(which=picks, on=connections, again=st.booleans(), settings=new_settings)

@@ -272,13 +272,15 @@ class PlainStore:
 
     # -- verbs ---------------------------------------------------------------------------
 
-    def cancel(self, ids: Sequence[str], now: int) -> list[Change]:
-        return [self._cancel_one(self.jobs[id], now) for id in ids]
+    def cancel(self, ids: Sequence[str], now: int, only: Sequence[str]) -> list[Change]:
+        return [self._cancel_one(self.jobs[id], now, only) for id in ids]
 
-    def _cancel_one(self, job: PlainJob, now: int) -> Change:
+    def _cancel_one(self, job: PlainJob, now: int, only: Sequence[str]) -> Change:
         before = job.state
         if before == CANCELLED:
             return Change(job.id, before, "already")
+        if only and before not in only:
+            return Change(job.id, before, "refused")
         if before == PROCESSING:
             job.cancel = True
             return Change(job.id, before, "asked")
