@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 examples:
-  queuectl enqueue 'python train.py > log'           a line for the shell
-  queuectl enqueue -- python train.py --lr 0.1       a program with its arguments
-  queuectl enqueue '{"command": "ls", "priority": 8}'  fields: docs/json.md
-  queuectl enqueue --file jobs.txt --queue night     JSON or shell lines, all or nothing
+  queuectl enqueue 'python train.py > log'        a line for the shell
+  queuectl enqueue -- python train.py --lr 0.1    a program with its arguments
+  queuectl enqueue '{"command": "ls"}'            JSON, keys as in show --json
+  queuectl enqueue --file jobs.txt --queue night  JSON or shell lines, all or none
 """
 
 
