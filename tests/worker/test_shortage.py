@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -57,10 +57,20 @@ def open_files(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def watched(shop: Shop, pid: int) -> int:
+    """How many slot files it has open."""
+    places = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):  # closed meanwhile
+            places.append(os.path.dirname(os.readlink(f"/proc/{pid}/fd/{name}")))
+    return places.count(shop.store.slot_dir)
+
+
 def test_a_supervisor_without_descriptors_keeps_its_workers_and_replaces_the_dead_later(
     shop: Shop,
 ) -> None:
     supervisor = shop.start(count=2)
+    wait_until(lambda: watched(shop, supervisor.pid) == 2, what="for it to hear that they live")
     before = open_files(supervisor.pid)
     killed, other = [worker.pid for worker in shop.workers()]
     with no_descriptors(supervisor.pid):

@@ -32,7 +32,7 @@ examples:
   queuectl enqueue 'python train.py > log'        a line for the shell
   queuectl enqueue -- python train.py --lr 0.1    a program with its arguments
   queuectl enqueue '{"command": "ls"}'            JSON, keys as in show --json
-  queuectl enqueue --file jobs.txt --queue night  JSON or shell lines, all or none
+  queuectl enqueue --file jobs.txt --queue night  JSON or shell lines
 """
 
 
