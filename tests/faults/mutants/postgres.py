@@ -72,8 +72,8 @@ POSTGRES = [
     Mutant(
         "PostgreSQL: what others held is not looked at again soon",
         _PG + "engine.py",
-        "self.contended, _, self.stop",
-        "self.contended, self.stop, self.stop",
+        "refused, freed), look.contended",
+        "refused, freed), False",
         "tests/postgres/test_concurrency.py",
     ),
     Mutant(
