@@ -9,6 +9,7 @@ from queuectl.config import KEYS, bounds
 from queuectl.durations import LONGEST, parse_duration
 from queuectl.errors import BadInput
 from queuectl.instants import parse_instant
+from queuectl.model import PRIORITIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _fits(value: str, characters: frozenset[str]) -> bool:
 def _priority(value: Any) -> int:
     if type(value) is not int:
         raise _wrong_type("priority", "a whole number from 1 to 10", value)
-    if value not in range(1, 11):
+    if value not in PRIORITIES:
         raise BadInput(f"priority is 1 to 10, not {value}", "10 runs first, 5 is the default")
     return value
 

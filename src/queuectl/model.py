@@ -29,6 +29,8 @@ STDERR = 2
 
 DEFAULT_QUEUE = "default"
 DEFAULT_PRIORITY = 5
+PRIORITIES = range(10, 0, -1)
+"""As they are served."""
 
 Command = str | tuple[str, ...]
 """A line for the shell, or a program with its arguments."""

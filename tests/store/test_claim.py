@@ -209,6 +209,29 @@ def test_many_jobs_that_fall_due_at_once_are_all_claimed_in_time(
     assert len(set(taken)) == len(taken) == 1_200
 
 
+def test_priority_decides_among_however_many_that_fall_due_at_once(
+    store: Store, worker: LivingWorker
+) -> None:
+    due = T0 + SECOND
+    store.enqueue([a_job(run_at=due, priority=1 + n % 2) for n in range(1_200)], T0)
+    store.enqueue([a_job(f"first-{n}", run_at=due, priority=9) for n in range(3)], T0)
+    add(store, "urgent", run_at=due, priority=10)
+    assert ids(worker.claim(3, now=due)) == ["urgent", "first-0", "first-1"]
+    assert worker.claim_one(now=due).id == "first-2"
+    while claims := worker.claim(250, now=due):
+        priorities = [store.get(claim.id).priority for claim in (claims[0], claims[-1])]
+        assert priorities in ([2, 2], [2, 1], [1, 1])
+
+
+def test_what_falls_due_in_a_paused_queue_does_not_hold_up_the_others(
+    store: Store, worker: LivingWorker
+) -> None:
+    store.enqueue([a_job(queue="paused", run_at=T0 + SECOND) for _ in range(1_200)], T0)
+    store.set_queue("paused", paused=True)
+    add(store, "mine", run_at=T0 + MINUTE)
+    assert ids(worker.claim(now=T0 + MINUTE)) == ["mine"]
+
+
 def test_next_due_is_when_the_next_job_falls_due(store: Store, worker: LivingWorker) -> None:
     assert worker.turn().next_due is None
     add(store, "a", run_at=T0 + 2 * HOUR)

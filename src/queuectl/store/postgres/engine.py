@@ -204,7 +204,7 @@ class Engine(Shared):
         if most <= 0:
             self._db.execute(sql("promote"), (now, PROMOTED_A_TURN))
             return self._db.execute(sql("look"), (worker_id,))
-        self._db.execute(sql("line_up"), (worker_id, now, PROMOTED_A_TURN))
+        self._db.execute(sql("line_up"), (worker_id, now, PROMOTED_A_TURN, most))
         if len(self._captures) > 100:
             self._captures.clear()
         return self._db.execute(

@@ -10,6 +10,7 @@ from queuectl.model import (
     CANCELLED,
     FAILED,
     LOST,
+    PRIORITIES,
     PROCESSING,
     Claim,
     Finish,
@@ -104,8 +105,8 @@ class Engine(Ends, Store):
             if output:  # before the ends: then their tokens are current no more
                 self._keep([part for part in output if self._is_current(worker_id, part)])
             refused = self._record(finishes, worker_id, host_name, counts) if finishes else []
-            self._promote(now)
             open_queues = self._open_queues(queues, counts)
+            self._promote(now, open_queues, want)
             claims = self._claim(worker_id, open_queues, want, counts, now)
             return self._answer(worker_id, claims, refused, stop, open_queues, counts)
 
@@ -164,10 +165,23 @@ class Engine(Ends, Store):
                     return False
         return True
 
-    def _promote(self, now: int) -> None:
+    def _promote(self, now: int, open_queues: Iterable[int], want: Want) -> None:
         next_due = self._db.execute(sql("next_due")).get
-        if next_due is not None and next_due <= now:
-            self._db.execute(sql("promote"), (now, PROMOTED_A_TURN))
+        if next_due is None or next_due > now:
+            return
+        self._db.execute(sql("promote"), (now, PROMOTED_A_TURN))
+        if self._db.connection.changes() < PROMOTED_A_TURN:
+            return
+        # More is due: what we claim next must not stand behind it.
+        wanted = want.free + want.ahead
+        for priority in PRIORITIES:
+            promoted = 0
+            for number in open_queues:
+                self._db.execute(sql("promote_first"), (number, priority, now, wanted))
+                promoted += self._db.connection.changes()
+            wanted -= promoted
+            if wanted <= 0:
+                break
 
     def _claim(
         self,

@@ -81,6 +81,7 @@ CREATE TABLE queuectl.jobs (
 CREATE UNIQUE INDEX jobs_id ON queuectl.jobs (id) WHERE id IS NOT NULL;
 CREATE INDEX jobs_ready ON queuectl.jobs (queue, priority DESC, seq) WHERE ready;
 CREATE INDEX jobs_due ON queuectl.jobs (due_at) WHERE NOT ready;
+CREATE INDEX jobs_due_first ON queuectl.jobs (queue, priority, due_at, seq) WHERE NOT ready;
 CREATE INDEX jobs_held ON queuectl.jobs (worker_id) WHERE state = 'processing';
 CREATE INDEX jobs_to_cancel ON queuectl.jobs (worker_id) WHERE cancel;
 CREATE INDEX jobs_failed ON queuectl.jobs (seq) WHERE state = 'failed';
@@ -273,8 +274,10 @@ BEGIN
 END $$;
 
 -- Jobs whose time has come become ready, the first `most` of them. An update that finds none
--- would still cost a trigger.
-CREATE FUNCTION queuectl.promote(at bigint, most bigint) RETURNS void LANGUAGE plpgsql AS $$
+-- would still cost a trigger. Tells how many.
+CREATE FUNCTION queuectl.promote(at bigint, most bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    promoted bigint := 0;
 BEGIN
     IF EXISTS (SELECT FROM queuectl.jobs WHERE NOT ready AND due_at <= at) THEN
         UPDATE queuectl.jobs SET ready = true WHERE seq = ANY (ARRAY(
@@ -282,21 +285,51 @@ BEGIN
             ORDER BY due_at LIMIT most
             FOR UPDATE SKIP LOCKED
         ));
+        GET DIAGNOSTICS promoted = ROW_COUNT;
     END IF;
+    RETURN promoted;
+END $$;
+
+-- More is due than one turn makes ready: what a worker claims next must not stand behind it.
+CREATE FUNCTION queuectl.promote_first(worker text, at bigint, wanted bigint)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    promoted bigint;
+BEGIN
+    FOR level IN REVERSE 10..1 LOOP
+        UPDATE queuectl.jobs SET ready = true WHERE seq = ANY (ARRAY(
+            SELECT first.seq
+            FROM queuectl.workers w
+                JOIN queuectl.queues q ON w.queues = '{}' OR q.name = ANY (w.queues)
+                CROSS JOIN LATERAL (
+                    SELECT j.seq FROM queuectl.jobs j
+                    WHERE NOT j.ready AND j.queue = q.number AND j.priority = level
+                        AND j.due_at <= at
+                    ORDER BY j.due_at, j.seq LIMIT wanted
+                    FOR UPDATE SKIP LOCKED
+                ) first
+            WHERE w.id = worker AND NOT q.paused
+        ));
+        GET DIAGNOSTICS promoted = ROW_COUNT;
+        wanted := wanted - promoted;
+        EXIT WHEN wanted <= 0;
+    END LOOP;
 END $$;
 
 -- Claims of a queue with a limit stand in line, so that each counts what the last one took: only
 -- where there is something to take, since whoever claims from it keeps its place until the
 -- commit is on disk. (Not by a lock on the queue's row, which would be a write even where there
 -- is nothing to claim.) A claim takes from no such queue where it does not stand in line.
-CREATE FUNCTION queuectl.line_up(worker text, at bigint, most bigint)
+CREATE FUNCTION queuectl.line_up(worker text, at bigint, most bigint, wanted bigint)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     limited record;
     running jsonb;
     in_line integer[] := '{}';
 BEGIN
-    PERFORM queuectl.promote(at, most);
+    IF queuectl.promote(at, most) = most THEN
+        PERFORM queuectl.promote_first(worker, at, wanted);
+    END IF;
     FOR limited IN
         SELECT q.number, q.max_running
         FROM queuectl.queues q JOIN queuectl.workers w ON w.id = worker

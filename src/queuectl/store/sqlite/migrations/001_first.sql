@@ -79,6 +79,7 @@ CREATE TABLE jobs (
 CREATE UNIQUE INDEX jobs_id ON jobs (id) WHERE id IS NOT NULL;
 CREATE INDEX jobs_ready ON jobs (queue, priority DESC, seq) WHERE ready = 1;
 CREATE INDEX jobs_due ON jobs (due_at) WHERE ready = 0;
+CREATE INDEX jobs_due_first ON jobs (queue, priority, due_at, seq) WHERE ready = 0;
 CREATE INDEX jobs_held ON jobs (worker_id) WHERE state = 'processing';
 CREATE INDEX jobs_to_cancel ON jobs (worker_id) WHERE cancel = 1;
 CREATE INDEX jobs_failed ON jobs (seq) WHERE state = 'failed';
