@@ -241,4 +241,11 @@ POSTGRES = [
         "",
         f"{_FLEET}test_cut_off.py tests/postgres/test_leases.py",
     ),
+    Mutant(
+        "PostgreSQL: what falls due beyond one turn's measure has no order",
+        _PG + "migrations/001_first.sql",
+        "IF queuectl.promote(at, most) = most THEN",
+        "IF queuectl.promote(at, most) < 0 THEN",
+        "tests/store/test_claim.py -k 'postgres and due'",
+    ),
 ]

@@ -289,4 +289,12 @@ SQLITE = [
         "except apsw.BusyError:",
         f"{_TROUBLE} -k mark",
     ),
+    # order
+    Mutant(
+        "what falls due beyond one turn's measure has no order",
+        _LITE + "engine.py",
+        "if self._db.connection.changes() < PROMOTED_A_TURN:",
+        "if True:",
+        "tests/store/test_claim.py -k 'sqlite and due'",
+    ),
 ]
