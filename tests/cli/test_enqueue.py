@@ -44,6 +44,10 @@ def test_one_word_is_a_shell_line_and_more_stand_after_dashes(cli: Cli) -> None:
             ["--tag=x", "grep", "-r", "--color", "y"],
             "queuectl enqueue --tag=x -- grep -r --color y",
         ),
+        (
+            ["sleep", "3", "--priority", "3", "-v"],
+            "queuectl enqueue --priority 3 -- sleep 3 -v",
+        ),
     ],
 )
 def test_words_without_dashes_are_refused_with_the_line_to_type(

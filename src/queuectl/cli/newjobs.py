@@ -130,10 +130,9 @@ def command_of(args: argparse.Namespace, verb: str) -> Command | None:
         return words[0] if words else None
     from shlex import join
 
-    typed, split = args.typed, args.split
     raise BadInput(
         "a command of several words stands after --, or is quoted as one",
-        join(["queuectl", verb, *typed[:split], "--", *typed[split:]]),
+        join(["queuectl", verb, *args.own, "--", *words]),
     )
 
 

@@ -32,8 +32,8 @@ class Parser(argparse.ArgumentParser):
 
     `command_ends_options` is set by verbs whose words are a command line (enqueue, run):
     the words come back in `args.words`, what stood after `--` in `args.tail` (None if
-    there was none) and the words as typed in `args.typed`, with `args.split` the place of the
-    first that is no option. FIRST_WORD says that everything from there is the command.
+    there was none) and our own options, as typed, in `args.own`. FIRST_WORD says that
+    everything from the first word on is the command.
     """
 
     command_ends_options: str | None = None
@@ -64,40 +64,37 @@ class Parser(argparse.ArgumentParser):
     def read(self, words: list[str], db: str | None) -> argparse.Namespace:
         """Parse; `db` is what stood before the command. Raises BadInput."""
         self.set_defaults(db=db)
-        self.typed = words
-        options, operands, tail, split = self._sort(words)
+        options, operands, tail, own = self._sort(words)
         if self.command_ends_options:
             args = self.parse_args(options)
-            args.words, args.tail, args.typed, args.split = operands, tail, words, split
+            args.words, args.tail, args.own = operands, tail, own
             return args
         operands += tail or []
         return self.parse_args([*options, "--", *operands] if operands else options)
 
     def _sort(
         self, words: list[str]
-    ) -> tuple[list[str], list[str], list[str] | None, int | None]:
-        """Options with their values, other words, those after `--`, and where the first
-        other word stood: so options may stand anywhere, and errors name what was typed."""
+    ) -> tuple[list[str], list[str], list[str] | None, list[str]]:
+        """Options with their values, other words, those after `--`, and the options as they
+        were typed: so options may stand anywhere, and errors name what was typed."""
         options: list[str] = []
         operands: list[str] = []
-        split: int | None = None
+        own: list[str] = []
         seen: set[str] = set()
         place = 0
         while place < len(words):
             word = words[place]
             place += 1
             if word == "--":
-                return options, operands, words[place:], split
+                return options, operands, words[place:], own
             if not word.startswith("-") or word == "-" or word[1:2].isdigit():
-                operands.append(word)
-                if split is None:
-                    split = place - 1
                 if self.command_ends_options == FIRST_WORD:
-                    return options, words[split:], None, split
+                    return options, words[place - 1 :], None, own
+                operands.append(word)
                 continue
             action, name, value = self._option(word)
             if action is None:
-                if split is not None and self._part_of_command(name):
+                if operands and self._part_of_command(name):
                     operands.append(word)
                     continue
                 raise self._unknown(name)
@@ -105,17 +102,20 @@ class Parser(argparse.ArgumentParser):
                 if value is not None:
                     raise BadInput(f"{name} takes no value", f"{self.prog} --help")
                 options.append(word)
+                own.append(word)
                 continue
+            own.append(word)
             if value is None:
                 if place == len(words) or _looks_like_option(words[place]):
                     raise BadInput(f"{name} needs a value", f"{self.prog} --help")
                 value = words[place]
+                own.append(value)
                 place += 1
             if action.dest in seen and action.dest != "db" and not _repeatable(action):
                 raise BadInput(f"{name} is given twice")
             seen.add(action.dest)
             options.append(f"{name}={value}" if name.startswith("--") else f"{name}{value}")
-        return options, operands, None, split
+        return options, operands, None, own
 
     def _option(self, word: str) -> tuple[argparse.Action | None, str, str | None]:
         """The action, the option's name and the value that is part of the word."""
