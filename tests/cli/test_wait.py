@@ -130,9 +130,29 @@ def test_one_that_has_completed_may_be_purged_while_another_runs(
 
         monkeypatch.setattr("queuectl.cli.wait.changes", changes)
         jobs = [store.get("long"), store.get("short")]
-        ended = _ended(store, jobs, 2, None, may_go=False)
-        assert ended is not None
+        ended, left = _ended(store, jobs, 2, None, may_go=False)
         assert ids(ended) == ["long", "short"]
+        assert not left
+
+
+def test_when_the_time_is_up_it_says_what_has_not_ended(cli: Cli) -> None:
+    cli.ok("enqueue", "true")
+    cli.drain()
+    for _ in range(6):
+        cli.ok("enqueue", "true", "--delay", "1h")
+    names = [f"j{n}" for n in range(1, 8)]
+    result = cli("wait", "j2", "--timeout", "0")
+    assert (result.code, result.err.splitlines()[-1]) == (124, "the time is up: j2 is pending")
+    result = cli("wait", "j1", "j2", "--timeout", "0")
+    assert result.err.splitlines()[-1] == (
+        "the time is up: 1 of 2 has not ended: j2 (pending)"
+    )
+    result = cli("wait", *names, "--timeout", "0.1")
+    assert result.out == ""
+    assert result.err.splitlines()[-1] == (
+        "the time is up: 6 of 7 have not ended: j2 (pending), j3 (pending), j4 (pending), "
+        "j5 (pending), j6 (pending) and 1 more"
+    )
 
 
 def test_any_ends_with_the_first(worker: Cli) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from queuectl.model import Job
     from queuectl.store.base import Store
 
+_JOBS_NAMED = 5
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -49,9 +51,9 @@ def run(args: argparse.Namespace) -> int:
             for job in {job.queue: job for job in reversed(jobs)}.values():
                 say_if_stuck(store, job)
         enough = 1 if args.any else len(jobs)
-        ended = _ended(store, jobs, enough, until, may_go=not args.ids)
-        if ended is None:
-            note("the time is up")
+        ended, left = _ended(store, jobs, enough, until, may_go=not args.ids)
+        if len(ended) < enough and left:
+            note(_time_is_up(left, len(jobs)))
             return WAIT_TIMED_OUT
         _answer(args, store, ended)
     if len(ended) == 1 and (args.ids or args.any):
@@ -72,11 +74,11 @@ def _jobs(args: argparse.Namespace, store: Store) -> list[Job]:
 
 def _ended(
     store: Store, jobs: Sequence[Job], enough: int, until: float | None, *, may_go: bool
-) -> list[Job] | None:
-    """So many of the jobs, ended, in their order; None if the time was up before. Fewer if
-    some were deleted, which they may be if nobody named them."""
+) -> tuple[list[Job], list[Job]]:
+    """So many of the jobs, ended, in their order, and those that have not. Fewer if the time
+    was up, or some were deleted, which they may be if nobody named them."""
     ended = {job.id: job for job in jobs if job.state in ENDED}
-    left = dict.fromkeys(job.id for job in jobs if job.id not in ended)
+    left = {job.id: job for job in jobs if job.id not in ended}
 
     def look() -> None:
         # At all of them: one that has ended may be purged while another still runs.
@@ -91,13 +93,25 @@ def _ended(
             if job.state in ENDED:
                 ended[job_id] = job
                 del left[job_id]
+            else:
+                left[job_id] = job
 
     for _ in changes(store, until):
         if len(ended) < enough:
             patiently(store, look, lambda: until and time.monotonic() >= until)
         if len(ended) >= enough or not left:
-            return [ended[job.id] for job in jobs if job.id in ended][:enough]
-    return None
+            break
+    return [ended[job.id] for job in jobs if job.id in ended][:enough], list(left.values())
+
+
+def _time_is_up(left: Sequence[Job], total: int) -> str:
+    """What to say then of the jobs that have not ended."""
+    if total == 1:
+        return f"the time is up: {left[0].id} is {left[0].state}"
+    listed = ", ".join([f"{job.id} ({job.state})" for job in left[:_JOBS_NAMED]])
+    more = f" and {len(left) - _JOBS_NAMED:,} more" if len(left) > _JOBS_NAMED else ""
+    have = "has" if len(left) == 1 else "have"
+    return f"the time is up: {len(left):,} of {total:,} {have} not ended: {listed}{more}"
 
 
 def _answer(args: argparse.Namespace, store: Store, ended: Sequence[Job]) -> None:
