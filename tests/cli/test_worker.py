@@ -169,6 +169,15 @@ def test_one_worker_can_be_stopped_by_its_id(cli: Cli) -> None:
     assert cli("worker", "stop", "--now", "--timeout", "5").code == 2
 
 
+def test_one_worker_can_be_stopped_by_the_pid_that_its_start_printed(cli: Cli) -> None:
+    out = cli.ok("worker", "start", "--count", "2", "--detach")
+    first, second = json.loads(out.partition("PIDs: ")[2])
+    ids = {worker["pid"]: worker["id"] for worker in workers(cli)}
+    assert cli.ok("worker", "stop", str(first), "--json") == json.dumps([ids[first]])
+    assert [worker["pid"] for worker in workers(cli)] == [second]
+    assert cli("worker", "stop", "1").code == 3
+
+
 def test_stop_lets_what_runs_finish_unless_told_otherwise(cli: Cli) -> None:
     cli.ok("worker", "start", "--detach")
     cli.ok("enqueue", "while [ ! -e go ]; do sleep 0.02; done")

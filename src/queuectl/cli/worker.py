@@ -85,7 +85,7 @@ def _start(
 def configure_stop(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
-    add("workers", metavar="WORKER", nargs="*", help="ids, as in worker list (all)")
+    add("workers", metavar="WORKER", nargs="*", help="ids or PIDs, as in worker list (all)")
     add("--timeout", metavar="D", type=duration("--timeout"), help="time for what runs (30s)")
     add("--now", action="store_true", help="give what runs no time")
     add("--all-hosts", action="store_true", help="workers of other hosts too")
@@ -99,11 +99,12 @@ def run_stop(args: argparse.Namespace) -> int:
     from queuectl.worker.stopping import stop
 
     with store_of(args) as store:
+        args.workers = _ids(store.workers(), args.workers)
         if on_terminal() and not args.now:
             _say_what_may_finish(store, args)
         stopped = stop(
             store,
-            tuple(dict.fromkeys(args.workers)),
+            tuple(args.workers),
             seconds=args.timeout,
             now=args.now,
             all_hosts=args.all_hosts,
@@ -118,6 +119,14 @@ def run_stop(args: argparse.Namespace) -> int:
     else:
         out("No workers are running.")
     return 0
+
+
+def _ids(workers: Sequence[Worker], named: Sequence[str]) -> list[str]:
+    """The workers' ids, where some are named by their PIDs on this host."""
+    from queuectl.host import is_here
+
+    by_pid = {str(worker.pid): worker.id for worker in workers if worker.alive and is_here(worker)}
+    return list(dict.fromkeys([by_pid.get(name, name) for name in named]))
 
 
 def _living_elsewhere(workers: Sequence[Worker]) -> list[Worker]:
