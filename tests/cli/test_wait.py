@@ -144,9 +144,7 @@ def test_when_the_time_is_up_it_says_what_has_not_ended(cli: Cli) -> None:
     result = cli("wait", "j2", "--timeout", "0")
     assert (result.code, result.err.splitlines()[-1]) == (124, "the time is up: j2 is pending")
     result = cli("wait", "j1", "j2", "--timeout", "0")
-    assert result.err.splitlines()[-1] == (
-        "the time is up: 1 of 2 has not ended: j2 (pending)"
-    )
+    assert result.err.splitlines()[-1] == ("the time is up: 1 of 2 has not ended: j2 (pending)")
     result = cli("wait", *names, "--timeout", "0.1")
     assert result.out == ""
     assert result.err.splitlines()[-1] == (

@@ -125,7 +125,9 @@ def _ids(workers: Sequence[Worker], named: Sequence[str]) -> list[str]:
     """The workers' ids, where some are named by their PIDs on this host."""
     from queuectl.host import is_here
 
-    by_pid = {str(worker.pid): worker.id for worker in workers if worker.alive and is_here(worker)}
+    by_pid = {
+        str(worker.pid): worker.id for worker in workers if worker.alive and is_here(worker)
+    }
     return list(dict.fromkeys([by_pid.get(name, name) for name in named]))
 
 
