@@ -297,6 +297,19 @@ def test_a_directory_that_no_job_can_name_is_refused() -> None:
         JobSpec(Config(), cwd="/x\udcff", created_by="a@b", captured={}, fields={})
 
 
+def test_where_jobs_run_on_many_hosts_a_directory_may_be_on_another() -> None:
+    spec = JobSpec(
+        Config(),
+        cwd="/tmp",
+        created_by="a@b",
+        captured={},
+        fields={"cwd": "/on/another/host/../one"},
+        many_hosts=True,
+    )
+    accepted = spec.from_line("true", 0)
+    assert (accepted.cwd, accepted.cwd_explicit) == ("/on/another/one", True)
+
+
 def test_variables_are_captured_by_name_and_by_beginning() -> None:
     environ = {"PATH": "/bin", "LC_ALL": "C", "LC_TIME": "\udcff", "SECRET": "x"}
     assert capture(environ, ("PATH", "LC_*", "LANG")) == {"PATH": "/bin", "LC_ALL": "C"}

@@ -183,13 +183,16 @@ def _directory(value: Any) -> str:
     text = check_text(value, "cwd")
     if not text:
         raise BadInput("cwd is empty")
-    path = os.path.abspath(os.path.expanduser(text))
+    return os.path.abspath(os.path.expanduser(text))
+
+
+def check_directory(path: str) -> None:
+    """Whether it is there. Raises BadInput."""
     if path not in _directories:
         if not os.path.isdir(path):
             reason = "is no directory" if os.path.lexists(path) else "does not exist"
             raise BadInput(f"{path} {reason}")
         _directories.add(path)
-    return path
 
 
 _directories: set[str] = set()

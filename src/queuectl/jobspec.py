@@ -9,7 +9,15 @@ import os
 from json import JSONDecoder
 
 from queuectl.errors import BadInput
-from queuectl.jobfields import CHECKS, FIELDS, brief, check_text, is_broken, option_of
+from queuectl.jobfields import (
+    CHECKS,
+    FIELDS,
+    brief,
+    check_directory,
+    check_text,
+    is_broken,
+    option_of,
+)
 from queuectl.model import DEFAULT_PRIORITY, DEFAULT_QUEUE, NewJob
 from queuectl.retry import RetryPolicy
 
@@ -51,7 +59,8 @@ class JobSpec:
     """What the jobs of one call share, and the way from each one's text to a `NewJob`.
 
     `fields` (by their JSON names, but `run_at` in ms) hold for all of them, and none may be
-    given again. All methods raise BadInput.
+    given again. Where they run on `many_hosts`, a `cwd` that was asked for need not be on this
+    one. All methods raise BadInput.
     """
 
     def __init__(
@@ -62,7 +71,9 @@ class JobSpec:
         created_by: str,
         captured: Mapping[str, str],
         fields: Mapping[str, Any],
+        many_hosts: bool = False,
     ) -> None:
+        self._many_hosts = many_hosts
         check_text(cwd, "the name of this directory")
         self._template: list[Any] = [None] * len(_SLOTS)
         for name, value in (
@@ -136,6 +147,8 @@ class JobSpec:
                 values[slot] = check(value)
                 if slot == _CWD:
                     values[_CWD_EXPLICIT] = True
+                    if not self._many_hosts:
+                        check_directory(values[_CWD])
 
     def _refuse_twice(self, given: Mapping[str, Any]) -> None:
         for name in self._fixed.intersection(given):

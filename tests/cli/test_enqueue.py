@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Cli
+from store.backends import PostgresBackend
 
 
 def test_it_prints_the_id_alone(cli: Cli) -> None:
@@ -101,6 +102,18 @@ def test_bad_input_is_refused_and_nothing_is_enqueued(
     assert says in result.err
     assert "Traceback" not in result.err
     assert cli("show", "j1").code == 3
+
+
+def test_a_directory_may_be_on_other_hosts_alone(cli: Cli, tmp_path: Path) -> None:
+    cli.env["QUEUECTL_DB"] = PostgresBackend(tmp_path / "stores").new_url()
+    cli.ok("enqueue", "--cwd", "/on/another/host", "--max-retries", "1", "true")
+    cli.ok("enqueue", '{"command": "true", "cwd": "/on/another/host", "delay": "1h"}')
+    cli.drain()
+    job = cli.job("j1")
+    assert (job["state"], job["error"]) == (
+        "dead",
+        "exit 126: directory /on/another/host: No such file or directory",
+    )
 
 
 def test_bytes_that_are_no_utf8_are_refused(cli: Cli) -> None:

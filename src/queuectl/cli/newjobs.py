@@ -103,6 +103,7 @@ def spec_of(store: Intake, fields: dict[str, Any]) -> JobSpec:
         created_by=_who(),
         captured=capture(os.environ, config.env_capture),
         fields=fields,
+        many_hosts=store.leases,
     )
 
 

@@ -78,6 +78,10 @@ class Intake(ABC):
     """A random name of this store, made with it; marks the processes of its runs. A copy has
     the same until `settle_in`."""
 
+    leases: bool
+    """Whether claims last only `lease_seconds` beyond the last heartbeat (a networked
+    store), or as long as the worker's process holds the lock of its slot file."""
+
     @abstractmethod
     def close(self) -> None:
         """Let go of files and connections. The store is not used after."""
@@ -123,10 +127,6 @@ class Store(Intake):
 
     log_dir: str
     """The folder of this host for the logs of detached workers."""
-
-    leases: bool
-    """Whether claims last only `lease_seconds` beyond the last heartbeat (a networked
-    store), or as long as the worker's process holds the lock of its slot file."""
 
     # -- configuration ---------------------------------------------------------------
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 class SqliteIntake(Shared, Intake):
     """See `queuectl.store.base.Intake`."""
 
+    leases = False
+
     def __init__(self, path: str, wait_seconds: float = 30.0) -> None:
         self._db = Database(path, wait_seconds)
         self.url = self._db.path

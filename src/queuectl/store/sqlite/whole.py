@@ -12,8 +12,6 @@ from queuectl.store.sqlite.verbs import Verbs
 class SqliteStore(SqliteIntake, Engine, Verbs, Inquiry):
     """See `queuectl.store.base.Store`."""
 
-    leases = False
-
     def __init__(self, path: str, log_dir: str, wait_seconds: float = 30.0) -> None:
         super().__init__(path, wait_seconds)
         self.log_dir = log_dir
