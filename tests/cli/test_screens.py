@@ -194,6 +194,23 @@ def test_metrics_of_an_empty_store_need_no_runs() -> None:
     assert render_metrics(Metrics({}, [], None, []), WIDE, NOW)
 
 
+def test_where_there_are_several_hosts_status_says_where_each_job_runs() -> None:
+    workers = [a_worker(id="a", host="gpu1"), a_worker(id="b", host="gpu-two")]
+    running = [
+        a_job(id=f"j{n}", state="processing", worker_id=worker, command="make all")
+        for n, worker in enumerate(["b", "a", "gone"])
+    ]
+    stats = some_stats(a_queue(processing=3))
+    shown = render_status(stats, workers, running, [], WIDE, NOW)[-3:]
+    assert [line.split()[-3:] for line in shown] == [
+        ["gpu-two", "make", "all"],
+        ["gpu1", "make", "all"],
+        ["-", "make", "all"],
+    ]
+    alone = render_status(stats, workers[:1], running, [], WIDE, NOW)[-3:]
+    assert "gpu1" not in " ".join(alone)
+
+
 def test_worker_queue_and_config_tables() -> None:
     gone = a_worker(id="81c0", alive=False, jobs=())
     lines = [" ".join(line.split()) for line in render_workers([a_worker(), gone], WIDE, NOW)]

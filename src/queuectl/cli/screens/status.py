@@ -49,7 +49,8 @@ def render_status(
 ) -> list[str]:
     """The screen. `running` and `died` may be cut short; the rest is counted."""
     lines = [*_jobs(stats, look), *_workers(workers, look), *_queues(stats.queues, look)]
-    rows = _running(running[:RUNNING_ROWS], stats.counts.get(PROCESSING, 0), look, now)
+    running_in_all = stats.counts.get(PROCESSING, 0)
+    rows = _running(running[:RUNNING_ROWS], running_in_all, workers, look, now)
     rows += _died(died[:DIED_ROWS], look, now)
     if rows:
         lines += ["", *rows]
@@ -135,9 +136,17 @@ def _work(queue: QueueInfo) -> tuple[int, int]:
     return waiting, queue.counts.get(PROCESSING, 0)
 
 
-def _running(jobs: Sequence[Job], total: int, look: Look, now: int) -> list[str]:
+def _running(
+    jobs: Sequence[Job], total: int, workers: Sequence[Worker], look: Look, now: int
+) -> list[str]:
     times = [span((now - (job.started_at or now)) / 1000) for job in jobs]
     texts = [command_line(job.command) for job in jobs]
+    hosts = {worker.id: one_line(worker.host, look.width and 20) for worker in workers}
+    if len(set(hosts.values())) > 1:
+        where = [hosts.get(job.worker_id or "", "-") for job in jobs]
+        width = max(map(display_width, where), default=0)
+        pairs = zip(where, texts, strict=True)
+        texts = [f"{pad(host, width)}{GAP}{text}" for host, text in pairs]
     lines = _rows("RUNNING", jobs, times, texts, look)
     if jobs and total > len(jobs):
         rest = f"and {total - len(jobs):,} more: queuectl list --state processing"
