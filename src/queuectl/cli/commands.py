@@ -68,25 +68,37 @@ GROUPS = {name.split()[0] for name in COMMANDS if " " in name}
 
 # What other tools call it, where likeness alone would lead elsewhere.
 _MEANT = {
+    "abort": "cancel",
     "add": "enqueue",
+    "cat": "logs",
+    "clean": "purge",
+    "clear": "purge",
+    "del": "delete",
+    "delete": "purge",
     "follow": "logs",
+    "hold": "queue pause",
     "info": "show",
     "inspect": "show",
     "jobs": "list",
     "kill": "cancel",
     "ls": "list",
+    "output": "logs",
     "pause": "queue pause",
     "ps": "status",
     "queues": "queue list",
+    "release": "queue resume",
     "remove": "delete",
     "requeue": "retry",
     "restart": "worker stop, then queuectl worker start",
     "resume": "queue resume",
     "rm": "delete",
     "start": "worker start",
+    "status": "list",
     "stop": "worker stop",
     "submit": "enqueue",
     "tail": "logs",
+    "top": "status --watch",
+    "watch": "status --watch",
     "workers": "worker list",
 }
 _MEANT_OF_JOBS = {"restart": "retry"}
@@ -116,9 +128,12 @@ def unknown(
     """The error for a mistyped command; names the nearest. `rest` are the words after it."""
     names = [name for name in known if name not in HIDDEN]
     near = _MEANT.get(word)
-    if any(not following.startswith("-") for following in rest):
+    if not group and any(not following.startswith("-") for following in rest):
         near = _MEANT_OF_JOBS.get(word, near)
-    if near is None or (group and near not in names):
+    if group and near is not None:
+        near = near.removeprefix(f"{group} ")
+        near = near if near.split(",")[0] in names else None
+    if near is None:
         near = nearest(word, names)
     if near in _DESTRUCTIVE and word not in _MEANT and nearest(word, [near], _NEARLY) is None:
         near = None

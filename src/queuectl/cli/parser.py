@@ -18,6 +18,26 @@ if TYPE_CHECKING:
 _LARGEST = 2**31 - 1
 """Of any number: what a column of PostgreSQL takes."""
 
+# What other tools call it, where likeness alone would lead elsewhere.
+_MEANT = {
+    "--all": "--limit all",
+    "--at": "--run-at",
+    "--background": "--detach",
+    "--begin": "--run-at",
+    "--chdir": "--cwd",
+    "--daemon": "--detach",
+    "--dependency": "--after",
+    "--depends-on": "--after",
+    "--dir": "--cwd",
+    "--group": "--queue",
+    "--in": "--delay",
+    "--label": "--tag",
+    "--name": "--id",
+    "--partition": "--queue",
+    "--workdir": "--cwd",
+    "-j": "--count",
+}
+
 ANYWHERE = "anywhere"
 FIRST_WORD = "first word"
 
@@ -94,7 +114,7 @@ class Parser(argparse.ArgumentParser):
                 continue
             action, name, value = self._option(word)
             if action is None:
-                if operands and self._part_of_command(name):
+                if self._part_of_command(name, operands):
                     operands.append(word)
                     continue
                 raise self._unknown(name)
@@ -130,15 +150,20 @@ class Parser(argparse.ArgumentParser):
             return known.get(word), word, None
         return action, name, rest or None
 
-    def _part_of_command(self, name: str) -> bool:
-        """Whether an unknown option after the first word is no mistyped one of ours."""
+    def _part_of_command(self, name: str, operands: list[str]) -> bool:
+        """Whether an unknown option after these words is no mistyped one of ours. After a
+        whole line for the shell, or JSON, it can't be the command's."""
         return (
             self.command_ends_options == ANYWHERE
+            and operands != []
+            and not (len(operands) == 1 and " " in operands[0])
             and nearest(name, self._option_string_actions, 0.8) is None
         )
 
     def _unknown(self, name: str) -> BadInput:
-        near = nearest(name, self._option_string_actions)
+        near = _MEANT.get(name)
+        if near is None or near.split()[0] not in self._option_string_actions:
+            near = nearest(name, self._option_string_actions)
         return BadInput(
             f"there is no option {name}",
             f"did you mean {near}?" if near else f"{self.prog} --help",
