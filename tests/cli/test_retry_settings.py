@@ -56,7 +56,10 @@ def test_a_dry_run_gives_no_settings(scene: Scene, verb: list[str]) -> None:
 
 def test_a_completed_job_is_run_again_with_other_settings(scene: Scene) -> None:
     scene.end(scene.start("j1"))
-    assert scene.run("retry", "j1", *GIVEN).code == 4
+    said = scene.run("retry", "j1", *GIVEN)
+    assert said.code == 4
+    again = "queuectl retry --again --priority 9 --max-retries 4 --timeout 600 j1"
+    assert said.err == f"j1 is completed: skipped\n  try: {again}\n"
     assert settings_of(scene, "j1") == (300, 3, 5)
     assert scene.run("retry", "j1", *GIVEN, "--again").code == 0
     assert settings_of(scene, "j1") == (600, 4, 9)
@@ -66,7 +69,10 @@ def test_a_completed_job_is_run_again_with_other_settings(scene: Scene) -> None:
 def test_a_pending_job_is_skipped_and_keeps_its_settings(scene: Scene, dry: list[str]) -> None:
     scene.add("j1")
     said = scene.run("retry", "j1", *GIVEN, *dry)
-    assert (said.code, said.out, said.err) == (4, "", "j1 is pending: skipped\n")
+    assert (said.code, said.out) == (4, "")
+    retry = "queuectl retry --priority 9 --max-retries 4 --timeout 600 j1"
+    hint = f"  try: queuectl cancel j1, then {retry}"
+    assert said.err.splitlines() == ["j1 is pending: skipped", hint]
     assert settings_of(scene, "j1") == (300, 3, 5)
 
 

@@ -113,7 +113,7 @@ def _answer(
             if change.result != "refused":
                 out(_line(change, rule, dry=args.dry_run))
         if rule.verb == RETRY:
-            _say_why_not(store, refused)
+            _say_why_not(args, store, refused)
         else:
             for change in refused:
                 note(f"{change.id} is {change.state}: skipped")
@@ -123,10 +123,12 @@ def _answer(
     return REFUSED if refused else DONE
 
 
-def _say_why_not(store: Store, refused: Sequence[Change]) -> None:
+def _say_why_not(args: argparse.Namespace, store: Store, refused: Sequence[Change]) -> None:
     """Name the jobs that were not retried, what is in the way, and what to type instead."""
     from queuectl.cli.aftermath import find, needs_first, waits_in_vain
+    from queuectl.cli.newjobs import typed_settings
 
+    settings = typed_settings(args)
     jobs: list[Job] = []
     for change in refused:
         because = ""
@@ -136,11 +138,17 @@ def _say_why_not(store: Store, refused: Sequence[Change]) -> None:
             for need in waits_in_vain(store, job)[:1]:
                 because = f"; it waits for {need.id}, which is {need.state}"
         note(f"{change.id} is {change.state}: skipped{because}")
-    ids = [*needs_first(store, jobs), *[job.id for job in jobs]]
+    others = needs_first(store, jobs)
+    ids = [*others, *[job.id for job in jobs]]
     again = any(job.state == COMPLETED for job in jobs)
     if ids and (again or len(ids) <= _IDS_IN_A_HINT):
         words = " ".join(ids) if len(ids) <= _IDS_IN_A_HINT else "…"
-        note(f"  try: queuectl retry {'--again ' if again else ''}{words}")
+        options = ("--again " if again else "") + ("" if others else settings)
+        note(f"  try: queuectl retry {options}{words}")
+    waiting = [change.id for change in refused if change.state == PENDING]
+    if settings and 0 < len(waiting) <= _IDS_IN_A_HINT:
+        words = " ".join(waiting)
+        note(f"  try: queuectl cancel {words}, then queuectl retry {settings}{words}")
 
 
 def _waiting(args: argparse.Namespace, store: Store, rule: Rule, ids: Sequence[str]) -> Waiting:

@@ -58,6 +58,17 @@ def settings_of(args: argparse.Namespace) -> Settings | None:
     return Settings(**given) if given else None
 
 
+def typed_settings(args: argparse.Namespace) -> str:
+    """The same, as one would type them again, each with a blank after it."""
+    words = []
+    for option, field in _FIELDS.items():
+        if field in Settings._fields and (value := getattr(args, option)) is not None:
+            name = option.replace("_", "-")
+            none = option == "timeout" and not value
+            words.append(f"--{name} {'none' if none else format(value, '.15g')} ")
+    return "".join(words)
+
+
 _FIELDS = {
     "id": "id",
     "queue": "queue",
