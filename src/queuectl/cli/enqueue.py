@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from queuectl.model import Command, NewJob
     from queuectl.store.base import Intake, Store
 
-_EXAMPLES = """\
+_EPILOG = """\
+3 runs at most, of 5 minutes at most, unless asked for; for all new jobs:
+queuectl config set job-timeout none, queuectl config set max-retries 1
+
 examples:
   queuectl enqueue 'python train.py > log'        a line for the shell
   queuectl enqueue -- python train.py --lr 0.1    a program with its arguments
@@ -40,7 +43,7 @@ def configure(parser: Parser) -> None:
     """Declare the options."""
     parser.command_ends_options = ANYWHERE
     parser.usage_words = "COMMAND | -- PROGRAM ARG … | --file F"
-    parser.epilog = _EXAMPLES
+    parser.epilog = _EPILOG
     json_option(parser)
     add = parser.add_argument_group("many jobs").add_argument
     add("--file", metavar="F", help="one job a line; - is standard input")

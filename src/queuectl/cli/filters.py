@@ -30,7 +30,11 @@ def add_filters(parser: argparse.ArgumentParser, *, by_state: bool = True) -> No
         "--since", metavar="D", help="only jobs enqueued since: 2h, 1d, 09:00 or a date"
     )
     parser.add_argument(
-        "--limit", metavar="N|all", type=_limit, default=UNSET, help="the newest N at most"
+        "--limit",
+        metavar="N|all",
+        type=_limit,
+        default=UNSET,
+        help="the newest N at most, or all there are",
     )
 
 

@@ -28,6 +28,7 @@ def configure(parser: argparse.ArgumentParser, *, by_state: bool = True) -> None
     json_option(parser)
     parser.add_argument("--jsonl", action="store_true", help="print JSON, a line a job")
     parser.add_argument("--reveal", action="store_true", help="in JSON, show values of env")
+    parser.epilog = f"The table shows {TABLE_ROWS} unless --limit is given, JSON all."
 
 
 def run(args: argparse.Namespace) -> int:
@@ -70,7 +71,7 @@ def _more(which: Filter, stats: Stats) -> str:
     if which.tag is None and which.since is None:
         rest = count(_counted(which, stats) - TABLE_ROWS, "more", "more")
         return f"{shown}; {rest}: --limit N or --limit all"
-    return f"{shown} of more: --limit N or --limit all"
+    return f"{shown}; there are more: --limit N or --limit all"
 
 
 def _why_empty(which: Filter, stats: Stats) -> str:
