@@ -13,6 +13,8 @@ import pytest
 from conftest import Cli
 from store.backends import PostgresBackend
 
+from .scene import Scene
+
 
 def test_it_prints_the_id_alone(cli: Cli) -> None:
     result = cli("enqueue", "echo hi")
@@ -195,6 +197,18 @@ def test_the_answer_says_in_local_time_when_it_will_run(cli: Cli) -> None:
     past = cli("enqueue", "true", "--run-at", "2001-01-01", env={"TZ": "UTC"})
     assert past.err == "j4 runs now: 2001-01-01 00:00:00 UTC is past\n"
     assert cli("enqueue", "true", "--delay", "0").err == ""
+
+
+def test_on_a_terminal_it_says_that_the_queue_is_paused(scene: Scene) -> None:
+    scene.store.set_queue("night", paused=True)
+    with scene.on_terminal("enqueue", "--queue", "night", "true") as terminal:
+        assert terminal.finish().splitlines()[:3] == [
+            "j1",
+            "the queue night is paused",
+            "  try: queuectl queue resume night",
+        ]
+    with scene.on_terminal("enqueue", "true") as terminal:
+        assert "paused" not in terminal.finish()
 
 
 def test_a_delay_is_counted_from_now(cli: Cli) -> None:

@@ -111,10 +111,15 @@ def _takes_jobs(worker: Worker) -> bool:
     return worker.alive and worker.state == "running"
 
 
-def warn_if_unserved(store: Store, queues: Iterable[str]) -> None:
-    """Say at once if a job would wait for ever, and what to type."""
+def warn_if_held(store: Store, queues: Iterable[str]) -> None:
+    """Say at once if jobs would wait for ever, for their queue is paused or nobody serves it,
+    and what to type."""
+    names = dict.fromkeys(queues)
+    for queue in store.stats().queues:
+        if queue.paused and queue.name in names:
+            note(f"the queue {queue.name} is paused\n  try: queuectl queue resume {queue.name}")
     workers = store.workers()
-    lacking = [queue for queue in dict.fromkeys(queues) if not serving(workers, queue)]
+    lacking = [name for name in names if not serving(workers, name)]
     for line in unserved_lines(lacking, workers):
         note(line)
 

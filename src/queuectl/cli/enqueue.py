@@ -9,7 +9,7 @@ from queuectl.cli.context import (
     out,
     out_json,
     store_of,
-    warn_if_unserved,
+    warn_if_held,
 )
 from queuectl.cli.newjobs import add_job_options, command_of, fields_of, spec_of, when_it_runs
 from queuectl.cli.parser import ANYWHERE, json_option
@@ -111,4 +111,4 @@ def say_what_holds_it(store: Store, job: NewJob, job_id: str, now: int) -> None:
     if job.after and (accepted := store.get(job_id)).state == CANCELLED:
         note(f"{job_id} is cancelled: {accepted.error}")
     elif on_terminal():
-        warn_if_unserved(store, [job.queue])
+        warn_if_held(store, [job.queue])

@@ -12,7 +12,7 @@ from queuectl.cli.context import (
     out,
     out_json,
     store_of,
-    warn_if_unserved,
+    warn_if_held,
 )
 from queuectl.cli.newjobs import fields_of, spec_of, when_it_runs
 from queuectl.clock import now_ms
@@ -227,7 +227,7 @@ def _answer(args: argparse.Namespace, store: Store, lines: _Lines) -> None:
     if lines.skipped:
         note(f"{_count(lines.skipped, 'bad line')} left out")
     if on_terminal():
-        warn_if_unserved(store, sorted(lines.queues))
+        warn_if_held(store, sorted(lines.queues))
 
 
 def _accepted(before: int) -> str:

@@ -66,11 +66,9 @@ def say_if_stuck(store: Store, job: Job) -> None:
     nobody serves."""
     if job.state not in (PENDING, FAILED):
         return
-    from queuectl.cli.context import note, warn_if_unserved
+    from queuectl.cli.context import warn_if_held
 
-    if any(queue.paused for queue in store.stats().queues if queue.name == job.queue):
-        note(f"the queue {job.queue} is paused\n  try: queuectl queue resume {job.queue}")
-    warn_if_unserved(store, [job.queue])
+    warn_if_held(store, [job.queue])
 
 
 def exit_code(job: Job) -> int:
