@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from queuectl.cli.reasons import reasons, unserved
 from queuectl.model import Job, QueueInfo, Worker
 
@@ -54,3 +56,15 @@ def test_a_queue_is_unserved_if_jobs_are_due_and_no_living_worker_takes_them() -
     assert unserved(some_stats(gpu, oldest=NOW), [a_worker()], NOW) == []
     assert unserved(some_stats(gpu), elsewhere, NOW) == []
     assert unserved(some_stats(gpu.replace(paused=True), oldest=NOW), [], NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("slots", "said"),
+    [
+        (1, "the one slot that serves its queue is busy"),
+        (2, "all 2 slots that serve its queue are busy"),
+    ],
+)
+def test_explain_counts_the_slots_that_are_busy(slots: int, said: str) -> None:
+    worker = a_worker(slots=slots, jobs=("j7", "j8"))
+    assert reasons(a_job(), a_queue(), [worker], {}, 0, WIDE, NOW)[0].message == said

@@ -132,6 +132,8 @@ def _no_room(job: Job, queue: QueueInfo | None, workers: Sequence[Worker]) -> li
         return [Reason("queue_limit", text, f"queuectl queue limit {job.queue} N")]
     slots = sum([worker.slots for worker in serve])
     if sum([busy(worker) for worker in serve]) >= slots:
-        text = f"all {count(slots, 'slot')} that serve its queue are busy"
+        text = "the one slot that serves its queue is busy"
+        if slots > 1:
+            text = f"all {slots:,} slots that serve its queue are busy"
         return [Reason("all_busy", text, "queuectl worker start --detach adds more")]
     return []

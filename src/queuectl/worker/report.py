@@ -85,10 +85,14 @@ def _ended(claim: Claim, outcome: Outcome, verdict: Verdict) -> str:
     if verdict.state == COMPLETED:
         return f"{claim.id} done    {took}"
     text = f"{claim.id} {outcome.kind:<7}"
-    if outcome.kind not in (CANCELLED, RELEASED):  # whose error says no more
-        text += f" {_safe(outcome.error or outcome.kind)}"
-    if outcome.kind != TIMEOUT:
+    error = _safe(outcome.error or outcome.kind)
+    if outcome.kind in (CANCELLED, RELEASED):  # whose error says no more
         text += f" after {took}"
+    elif outcome.kind == TIMEOUT:
+        text += f" {error}"
+    else:
+        ending, colon, words = error.partition(": ")
+        text += f" {ending} after {took}{colon}{words}"
     if verdict.state == FAILED and verdict.due_at is not None:
         wait = format_duration((verdict.due_at - outcome.finished_at) / 1000)
         text += f"; again in {wait}"
