@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from queuectl.clock import now_ms
+
 from .scene import Scene
 
 VERBS = [["retry"], ["dlq", "retry"]]
@@ -74,6 +76,11 @@ def test_a_pending_job_is_skipped_and_keeps_its_settings(scene: Scene, dry: list
     hint = f"  try: queuectl cancel j1, then {retry}"
     assert said.err.splitlines() == ["j1 is pending: skipped", hint]
     assert settings_of(scene, "j1") == (300, 3, 5)
+
+
+def test_what_was_put_off_is_not_told_to_be_run_again_for_that(scene: Scene) -> None:
+    scene.add("j1", run_at=now_ms() + 3_600_000)
+    assert scene.run("retry", "j1", *GIVEN).err == "j1 is pending: skipped\n"
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -50,7 +50,7 @@ def test_a_start_tells_job_run_and_command(pipe: tuple[int, int]) -> None:
     ("kind", "error", "attempts", "parts"),
     [
         (COMPLETED, None, 0, ["job1", "done", "1.5"]),
-        (FAILED, "exit 3: oh no", 0, ["job1", "failed", "exit 3 after 1.5s: oh no; again in 2"]),
+        (FAILED, "exit 3: oh no", 0, ["job1", "exit 3 after 1.5s: oh no; again in 2"]),
         (TIMEOUT, "timed out after 1.5 s", 1, ["job1", "timed out", "again in 4"]),
         (FAILED, "exit 3", 2, ["job1", "exit 3", "dead"]),
         (CANCELLED, "cancelled while it ran", 0, ["job1 cancelled after 1.5s"]),

@@ -130,9 +130,13 @@ def _say_why_not(args: argparse.Namespace, store: Store, refused: Sequence[Chang
 
     settings = typed_settings(args)
     jobs: list[Job] = []
+    waiting: list[str] = []
     for change in refused:
         because = ""
         job = find(store, change.id)
+        # a retry would start at once what was put off
+        if job is not None and job.state == PENDING and job.run_at is None:
+            waiting.append(job.id)
         if job is not None and job.state not in (PENDING, PROCESSING):
             jobs.append(job)
             for need in waits_in_vain(store, job)[:1]:
@@ -145,7 +149,6 @@ def _say_why_not(args: argparse.Namespace, store: Store, refused: Sequence[Chang
         words = " ".join(ids) if len(ids) <= _IDS_IN_A_HINT else "…"
         options = ("--again " if again else "") + ("" if others else settings)
         note(f"  try: queuectl retry {options}{words}")
-    waiting = [change.id for change in refused if change.state == PENDING]
     if settings and 0 < len(waiting) <= _IDS_IN_A_HINT:
         words = " ".join(waiting)
         note(f"  try: queuectl cancel {words}, then queuectl retry {settings}{words}")
