@@ -47,9 +47,10 @@ class JobNotFound(NotFound):
     code = "job_not_found"
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(
-            f"there is no job {job_id!r}", "queuectl list shows the jobs there are"
-        )
+        hint = "queuectl list shows the jobs there are"
+        if job_id.isascii() and job_id.isdecimal():
+            hint = f"did you mean j{job_id}?"
+        super().__init__(f"there is no job {job_id!r}", hint)
         self.job_id = job_id
 
 

@@ -26,6 +26,11 @@ def test_show_tells_why_a_job_died_and_what_it_said_last(scene: Scene) -> None:
     assert said.lines[-1] == "Again: queuectl retry j9     All output: queuectl logs j9"
 
 
+def test_a_bare_number_is_answered_with_the_id_that_it_may_stand_for(scene: Scene) -> None:
+    assert scene.run("show", "12").err.splitlines()[1] == "  did you mean j12?"
+    assert "queuectl list" in scene.run("show", "twelve").err
+
+
 def test_show_of_a_completed_job_ends_with_its_stdout(scene: Scene) -> None:
     claim = scene.start("j1")
     scene.end(claim, output=scene.output(claim, b"Hello\n", b"warning\n"))
