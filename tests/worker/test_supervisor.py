@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -131,4 +132,4 @@ def test_what_workers_say_is_a_line_for_each_start_and_end(shop: Shop) -> None:
     assert "good start" in text
     assert "good done" in text
     assert "bad start" in text
-    assert "exit 3: oh no" in text
+    assert re.search(r"bad failed  exit 3 after \S+: oh no; dead, see", text)
