@@ -138,6 +138,16 @@ def test_a_statement_that_waits_for_a_lock_gives_up_and_says_so(
     assert hasty.cancel(["a"], T0)[0].result == "done"
 
 
+def test_who_stops_in_the_middle_of_something_holds_no_locks_for_long(open_store: Open) -> None:
+    """A command that was suspended, a host that froze."""
+    stuck, other = open_store(wait_seconds=0.5), open_store()
+    add(other, "a")
+    with pytest.raises(StoreError), stuck._db.write():
+        stuck._db.execute(sql("lock_jobs"), ([1],)).fetchall()
+        assert other.cancel(["a"], T0)[0].result == "done"
+        stuck._db.execute(sql("lock_jobs"), ([1],)).fetchall()
+
+
 def test_a_turn_costs_one_round_trip_however_much_it_does(
     proxied: PostgresStore, proxy: TcpProxy
 ) -> None:

@@ -47,6 +47,16 @@ def test_what_is_set_holds_for_all_transactions_of_a_direct_connection(
         assert store._db.execute(show).fetchall() == [("16s", "off")]
 
 
+def test_the_server_finds_out_soon_that_a_host_is_lost(store: PostgresStore) -> None:
+    """It waits for the rest of what such a one was saying, with all its locks."""
+    shown = []
+    with store._db.write():
+        for name in ("idle", "interval", "count"):
+            shown += store._db.execute(f"SHOW tcp_keepalives_{name}").fetchall()
+    idle, interval, count = (int(value) for (value,) in shown)
+    assert 0 < idle + interval * count <= 60
+
+
 def test_a_stricter_default_of_the_server_stays(
     open_store: Open, database: str, run_sql: Sql
 ) -> None:

@@ -248,4 +248,12 @@ POSTGRES = [
         "IF queuectl.promote(at, most) < 0 THEN",
         "tests/store/test_claim.py -k 'postgres and due'",
     ),
+    Mutant(
+        "PostgreSQL: who stops in the middle keeps its locks",
+        _PG + "wire.py",
+        "            self._sync()\n        if self._error",
+        "            self._pg.send_flush_request()\n            self._receive()\n"
+        "        if self._error",
+        "tests/postgres/test_connection.py",
+    ),
 ]

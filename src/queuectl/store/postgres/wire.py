@@ -138,9 +138,7 @@ class Trip:
         if self._pg.status == pq.ConnStatus.BAD:
             return
         try:
-            self._pg.pipeline_sync()
-            self._due.append(Answer(self))
-            self._receive()
+            self._sync()
             self._pg.exit_pipeline_mode()
         except psycopg.Error as lost:
             self._pg.finish()
@@ -181,8 +179,7 @@ class Trip:
     def arrive(self) -> None:
         """Have the answers to all that was sent. Raises what went wrong first."""
         if self._due:
-            self._pg.send_flush_request()
-            self._receive()
+            self._sync()
         if self._error is not None:
             raise self._error
 
@@ -191,6 +188,13 @@ class Trip:
         values_of = self._connection.transformer
         values_of.set_pgresult(result)
         return values_of.load_rows(0, result.ntuples, tuple)
+
+    def _sync(self) -> None:
+        """A leg ends. (Not by a flush: until it is told so a server takes the next statement to
+        be on its way, and waits for it with all its locks, whatever its timeouts.)"""
+        self._pg.pipeline_sync()
+        self._due.append(Answer(self))
+        self._receive()
 
     def _receive(self) -> None:
         self._connection.renew()
