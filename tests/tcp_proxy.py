@@ -14,14 +14,15 @@ from collections.abc import Iterator
 class TcpProxy:
     """Listens on `port` of 127.0.0.1 and passes everything to the target.
 
-    `delay` is the seconds that each way takes. While `stalled` nothing passes and nothing
-    is closed: a half-open connection. While `muted` only answers don't pass: the server
-    does what it is told, and nobody learns of it. `cut()` resets what is open; after
-    `forget()` nothing passes on what is open, and neither end is told.
+    `delay` is the seconds that each way takes, `rate` the bytes a second that pass. While
+    `stalled` nothing passes and nothing is closed: a half-open connection. While `muted` only
+    answers don't pass: the server does what it is told, and nobody learns of it. `cut()` resets
+    what is open; after `forget()` nothing passes on what is open, and neither end is told.
     """
 
     def __init__(self, target_port: int, delay: float = 0.0) -> None:
         self.delay = delay
+        self.rate = float("inf")
         self.stalled = False
         self.muted = False
         self.refuse = False
@@ -114,6 +115,7 @@ class TcpProxy:
             data = source.recv(65536)
         except OSError:
             data = b""
+        time.sleep(len(data) / self.rate)
         self._number += 1
         heapq.heappush(self._late, (time.monotonic() + self.delay, self._number, source, data))
         if not data:

@@ -6,14 +6,23 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from postgres_server import PostgresServer
 from queuectl.errors import StoreError
-from queuectl.model import COMPLETED, PENDING, PROCESSING, Finish, Want
+from queuectl.model import (
+    COMPLETED,
+    PENDING,
+    PROCESSING,
+    STDOUT,
+    Chunk,
+    Finish,
+    OutputPart,
+    Want,
+)
 from queuectl.store.postgres import PostgresStore
 from queuectl.store.postgres.database import sql
 from store.helpers import T0, a_job, add, living_worker, states, the_end
@@ -21,6 +30,7 @@ from tcp_proxy import TcpProxy, tcp_proxy
 
 Open = Callable[..., PostgresStore]
 Sql = Callable[[str], list[tuple[Any, ...]]]
+MB = 1024 * 1024
 
 
 @pytest.fixture
@@ -167,6 +177,47 @@ def test_a_turn_costs_one_round_trip_however_much_it_does(
         assert any(trips(*map(the_end, claims), free=16) < 1.9 for _ in range(5))
         assert any(trips() < 1.9 for _ in range(5))
         proxy.delay = 0
+
+
+def test_what_is_much_may_take_longer_as_long_as_it_goes_on(
+    proxied: PostgresStore, proxy: TcpProxy, store: PostgresStore
+) -> None:
+    """A turn that is given up is sent again as it was, and would be given up for ever."""
+    add(proxied, "a")
+    with living_worker(proxied) as worker:
+        claim = worker.claim_one()
+        printed = [Chunk(n, STDOUT, n * MB, b"x" * MB) for n in range(4)]
+        proxy.rate = 4 * MB
+        began = time.monotonic()
+        worker.turn(the_end(claim), output=[OutputPart(claim.token, printed)])
+        assert time.monotonic() - began > proxied._db.wait_seconds
+        proxy.rate = float("inf")
+    assert store.read_output(claim.token) == printed
+
+
+def test_much_output_of_many_runs_travels_in_parcels_that_the_server_takes(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message of 1 GB it does not, and the turn would fail however often it is tried."""
+    add(store, "a", "b")
+    sizes = []
+    execute = store._db.execute
+
+    def weighed(statement: str, values: Sequence[Any] = ()) -> Any:
+        sizes.append(sum(len(value) for value in values if isinstance(value, str)))
+        return execute(statement, values)
+
+    with living_worker(store, slots=2) as worker:
+        claims = worker.claim(2)
+        printed = {
+            claim.token: [Chunk(n, STDOUT, n * MB, b"x" * MB) for n in range(16)]
+            for claim in claims
+        }
+        monkeypatch.setattr(store._db, "execute", weighed)
+        output = [OutputPart(token, chunks) for token, chunks in printed.items()]
+        worker.turn(*map(the_end, claims), output=output)
+    assert {token: store.read_output(token) for token in printed} == printed
+    assert max(sizes) < 5 * MB
 
 
 def test_after_a_turn_whose_reply_was_lost_the_worker_learns_what_it_holds(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import psycopg
@@ -10,6 +11,7 @@ import pytest
 from postgres_server import PostgresServer
 from queuectl.store.postgres.failures import NoAnswerError
 from queuectl.store.postgres.wire import Connection, Trip
+from tcp_proxy import tcp_proxy
 
 
 @pytest.fixture
@@ -98,6 +100,19 @@ def test_each_leg_of_a_trip_has_the_whole_time(connection: Connection) -> None:
         for n in range(5):
             answer = trip.execute("SELECT $1::int, pg_sleep(0.5)", (n,))
             assert answer.fetchall() == [(n, "")]
+
+
+def test_a_long_answer_may_take_longer_as_long_as_it_goes_on(server: PostgresServer) -> None:
+    with tcp_proxy(server.port) as proxy:
+        url = f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres"
+        with Connection.connect(url, autocommit=True, prepare_threshold=None) as connection:
+            connection.patience = 1.0
+            proxy.rate = 4_000_000
+            began = time.monotonic()
+            with Trip(connection) as trip:
+                answer = trip.execute("SELECT repeat('x', 8000000)", ())
+                assert len(answer.fetchall()[0][0]) == 8_000_000
+            assert time.monotonic() - began > connection.patience
 
 
 def test_a_server_that_goes_away_is_told_apart(

@@ -249,6 +249,13 @@ POSTGRES = [
         "tests/store/test_claim.py -k 'postgres and due'",
     ),
     Mutant(
+        "PostgreSQL: what is much and goes on is given up",
+        _PG + "wire.py",
+        "                    self._connection.renew()  # much takes long, and goes on\n",
+        "",
+        "tests/postgres/test_wire.py",
+    ),
+    Mutant(
         "PostgreSQL: who stops in the middle keeps its locks",
         _PG + "wire.py",
         "            self._sync()\n        if self._error",

@@ -28,7 +28,7 @@ from queuectl.transitions import events_of, settle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
     import psycopg
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 _ENDS_AT_ONCE = 40
 """Of many, the plan would look at each for each."""
+_PARCEL = 1024 * 1024
+"""Bytes of output that a round trip carries, about. (The server takes no message of 1 GB.)"""
 _HEAD = 6
 """Columns of claim.sql before those of a job."""
 _LOOK_AGAIN = 20
@@ -180,8 +182,11 @@ class Engine(Shared):
         rows = [(token, *chunk) for token, part in runs.items() for chunk in part.put]
         if drops:
             self._db.execute(sql("drop_output"), (worker_id, *columns(drops)))
-        if rows:
-            self._db.execute(sql("put_output"), (worker_id, *columns(rows)))
+        sent = None
+        for parcel in _parcels(rows):
+            if sent is not None:
+                sent.fetchall()  # the next travels when this has arrived
+            sent = self._db.execute(sql("put_output"), (worker_id, *columns(parcel)))
 
     def _finish(
         self, worker_id: str, finishes: Sequence[Finish], now: int
@@ -328,6 +333,20 @@ class Engine(Shared):
     def ask_stop(self, worker_ids: Iterable[str], seconds: float) -> None:
         with self._db.write():
             self._db.execute(sql("ask_stop"), (list(worker_ids), float(seconds)))
+
+
+def _parcels(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Chunks of output, as many together as a round trip carries."""
+    parcel: list[tuple[Any, ...]] = []
+    size = 0
+    for row in rows:
+        parcel.append(row)
+        size += len(row[-1])
+        if size >= _PARCEL:
+            yield parcel
+            parcel, size = [], 0
+    if parcel:
+        yield parcel
 
 
 def _end_of(finish: Finish) -> tuple[float | str | None, ...]:

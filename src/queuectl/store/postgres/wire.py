@@ -203,7 +203,9 @@ class Trip:
             while self._due:
                 while self._pg.is_busy():
                     wanted = _READABLE | _WRITABLE if unsent else _READABLE
-                    if self._connection.poll(wanted, self._connection.deadline) & _READABLE:
+                    ready = self._connection.poll(wanted, self._connection.deadline)
+                    self._connection.renew()  # much takes long, and goes on
+                    if ready & _READABLE:
                         self._pg.consume_input()
                     if unsent:
                         unsent = self._pg.flush()
