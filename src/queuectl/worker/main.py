@@ -55,6 +55,9 @@ def main(argv: list[str]) -> int:
     signals, _write = catch((signal.SIGCHLD, *_GRACEFUL, *_AT_ONCE))
     try:
         with open_store(url) as store:
+            if store.uid != settings.store_uid:  # what watches over us looks elsewhere
+                print(f"queuectl: {store.url} is another store than before", file=sys.stderr)
+                return OUTDATED
             config = store.config()
             began = boot_ns()
             slot_file = _slot_file(store.slot_dir, settings)
