@@ -107,7 +107,8 @@ class WorkerGone(Refused):
 
 
 class StoreError(QueuectlError):
-    """The store cannot be reached or used; nothing was changed."""
+    """The store cannot be reached or used; nothing was changed, unless the message says that it
+    may have been."""
 
     code = "store_unavailable"
     exit_code = STORE_FAILED

@@ -251,6 +251,30 @@ def test_an_enqueue_whose_reply_was_lost_is_there_whole_or_not_at_all(
     assert len(states(store)) in (1, 3, 61, 63)
 
 
+@pytest.mark.parametrize("number", [1, 60])
+def test_it_is_said_whether_what_failed_may_have_been_done(
+    number: int, proxied: PostgresStore, proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who enqueues again what is in already has it run twice."""
+    jobs = [a_job() for _ in range(number)]
+    for call in (proxied.stats, lambda: proxied.enqueue(jobs, T0)):
+        proxied.stats()
+        proxy.cut()
+        with pytest.raises(StoreError) as told:
+            call()
+        assert "may have been done" not in told.value.message
+    add_total = proxied._add_total
+
+    def mute_at_last(event: str, n: int) -> None:
+        add_total(event, n)
+        proxy.muted = True
+
+    monkeypatch.setattr(proxied, "_add_total", mute_at_last)
+    with pytest.raises(StoreError, match="may have been done") as told:
+        proxied.enqueue(jobs, T0)
+    assert "before you repeat it" in str(told.value.hint)
+
+
 def test_an_interrupt_ends_a_wait_at_once(open_store: Open) -> None:
     store, other = open_store(), open_store()
     add(store, "a")

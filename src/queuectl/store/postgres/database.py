@@ -19,7 +19,7 @@ from psycopg.pq import TransactionStatus
 
 from queuectl.errors import StoreError, StoreTooNew
 from queuectl.store.postgres import urls
-from queuectl.store.postgres.failures import store_error
+from queuectl.store.postgres.failures import in_doubt, is_lost, store_error
 from queuectl.store.postgres.wire import Connection, Trip
 
 TYPE_CHECKING = False
@@ -101,6 +101,7 @@ class Database:
         self.is_direct = False
         self._is_set = False
         self._trip: Trip | None = None
+        self._committing = False
         self.uid = ""
         with self._clear_errors():
             self._connect()
@@ -233,6 +234,7 @@ class Database:
         with self._transaction():
             self._begin(_WRITE)
             yield
+            self._committing = True
             self.execute("COMMIT")
 
     @contextmanager
@@ -242,6 +244,7 @@ class Database:
                 with Trip(connection) as self._trip:
                     self._begin(begin)
                     yield
+                    self._committing = begin == _WRITE
                     self.execute("COMMIT")
             finally:
                 self._trip = None
@@ -254,6 +257,7 @@ class Database:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
+        self._committing = False
         with self._clear_errors():
             connection = self._ready()
             try:
@@ -267,7 +271,10 @@ class Database:
         try:
             yield
         except psycopg.Error as error:
-            raise store_error(error, self.url, self._secrets) from error
+            told = store_error(error, self.url, self._secrets)
+            if self._committing and is_lost(error):
+                told = in_doubt(told)
+            raise told from error
 
     def _abandon(self, connection: Connection) -> None:
         """Roll back; where that is not plainly possible, leave it to the server."""

@@ -106,6 +106,19 @@ def store_error(
     return StoreError(f"{url}: {said}", hints[0] if hints else None)
 
 
+def is_lost(error: psycopg.Error) -> bool:
+    """Whether it is the connection that failed, so that nobody knows what was done."""
+    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
+
+
+def in_doubt(error: StoreError | WorkerGone) -> StoreError:
+    """The same, where it was the answer to a commit that was lost."""
+    return StoreError(
+        f"{error.message}; what was asked may have been done",
+        "look whether it was done (queuectl list, show) before you repeat it",
+    )
+
+
 def _one_line(error: psycopg.Error, secrets: Iterable[str]) -> str:
     """The first line of what was said."""
     text = error.diag.message_primary or str(error) or type(error).__name__
