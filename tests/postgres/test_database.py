@@ -9,7 +9,7 @@ import pytest
 
 from postgres_server import PostgresServer
 from queuectl.errors import StoreError, StoreTooNew
-from queuectl.model import COMPLETED, STDOUT, Chunk, OutputPart
+from queuectl.model import COMPLETED, PENDING, STDOUT, Chunk, OutputPart
 from queuectl.store.postgres import PostgresStore
 from store.helpers import add, living_worker
 
@@ -143,3 +143,21 @@ def test_text_that_postgresql_cannot_keep_is_made_visible(store: PostgresStore) 
     with living_worker(store) as worker:
         worker.run_one("failed", error="a\0b \udcff")
     assert store.get("a").error == "a\\0b \\udcff"
+
+
+def test_a_standby_answers_and_says_where_to_write(home: str) -> None:
+    server = PostgresServer(wal_level="replica")
+    try:
+        url = server.url(server.new_database())
+        with PostgresStore(url, home) as store:
+            add(store, "a")
+        server.stop()
+        with open(f"{server.data}/standby.signal", "w", encoding="utf-8"):
+            server.start()
+        with PostgresStore(url, home) as store:
+            assert store.get("a").state == PENDING
+            with pytest.raises(StoreError, match="read-only") as told:
+                add(store, "b")
+        assert "target_session_attrs=read-write" in str(told.value.hint)
+    finally:
+        server.remove()

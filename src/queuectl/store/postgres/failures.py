@@ -99,6 +99,8 @@ def store_error(
         return ConflictError(f"{url} is too busy: {said}", "try again")
     if isinstance(error, errors.InsufficientPrivilege):
         return StoreError(f"{url}: {said}", _RIGHTS)
+    if error.sqlstate == "0A000" and "during recovery" in said:
+        error = errors.ReadOnlySqlTransaction()  # as a standby says it
     for kind, line, hint in _PLAIN:
         if isinstance(error, kind):
             return StoreError(f"{url} {line}", hint)
