@@ -196,12 +196,14 @@ class Engine(Shared):
         if not finishes:
             return []
         first = {finish.token: finish for finish in reversed(finishes)}
-        ends = [_end_of(finish) for finish in first.values()]
+        # In order, so that who locks several jobs meanwhile and we don't wait for each other.
+        in_order = sorted(first.values(), key=_seq_of)
+        ends = [_end_of(finish) for finish in in_order]
         answers = []
         for some in range(0, len(ends), _ENDS_AT_ONCE):
             of_some = columns(ends[some : some + _ENDS_AT_ONCE])
             answers.append(self._db.execute(sql("finish"), (worker_id, *of_some)))
-        seqs = [finish.seq for finish in first.values()]
+        seqs = [finish.seq for finish in in_order]
         return [*answers, self._settle_waiting(seqs, now)]
 
     def _claim(self, worker_id: str, want: Want, now: int) -> Answer | psycopg.Cursor[Any]:
@@ -369,6 +371,10 @@ def _end_of(finish: Finish) -> tuple[float | str | None, ...]:
         outcome.duration,
         " ".join(events_of(outcome.kind)),
     )
+
+
+def _seq_of(finish: Finish) -> int:
+    return finish.seq
 
 
 def _in_line(row: tuple[Any, ...]) -> tuple[int, int]:

@@ -80,7 +80,7 @@ class Intake(Shared):
     def _prepare(self, jobs: Sequence[NewJob]) -> _Numbers:
         chosen = [job.id for job in jobs if job.id is not None]
         numbered = [made_up_number(job_id) for job_id in chosen]
-        names = list({job.queue: None for job in jobs})
+        names = sorted({job.queue for job in jobs})  # in order: see lock_jobs.sql
         distinct = {id(job.captured): job.captured for job in jobs if job.captured}
         envs = {key: compact(env) for key, env in distinct.items()}
         digests = {key: _digest(text) for key, text in envs.items()}
