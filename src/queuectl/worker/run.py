@@ -254,6 +254,8 @@ class Run:
     def _signal_session(self, number: int, census: Callable[[], Census]) -> bool:
         """Signal the run's session (0: nobody); whether there is anybody. Nobody is sent
         TERM twice, which many take for "now"."""
+        if self._status is not None and os.path.exists(f"/proc/{self.pid}"):
+            return False  # the pid is another's, which it can be only if nobody is left
         if number and self._status is None:  # not reaped: the group is surely ours
             process.signal_group(self.pid, number)
         picture = census()

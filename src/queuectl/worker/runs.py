@@ -30,7 +30,7 @@ class Runs:
     """Starts what was claimed, sees it end, and notes both in the slot file.
 
     `on_end(claim, outcome, output)` hears how each run ended, `on_output(part)` what a long
-    one has printed. `len` is the number of processes. Times are monotonic seconds.
+    one has printed. `len` is the number of runs. Times are monotonic seconds.
     """
 
     def __init__(
@@ -56,7 +56,9 @@ class Runs:
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._free = list(slots)
         self._running: dict[int, Run] = {}
-        """By pid: what holds a slot."""
+        """By token: what holds a slot."""
+        self._by_pid: dict[int, Run] = {}
+        """Those whose process was not reaped: then its pid may be given to another."""
         self._young: deque[Run] = deque()
         """Running so briefly that nobody watches their pipes yet, oldest first."""
         self._entries: dict[int, int] = {}
@@ -122,7 +124,7 @@ class Runs:
             return
         reach("start.spawned")
         self._slot_file.started(run.entry, claim.token, run.pid, earliest, host.ticks_now() + 1)
-        self._running[run.pid] = run
+        self._running[claim.token] = self._by_pid[run.pid] = run
         if self._pace.loud:
             run.watch()
         else:
@@ -157,7 +159,7 @@ class Runs:
                 return
             if found is None:
                 return
-            run = self._running.get(found.si_pid)
+            run = self._by_pid.get(found.si_pid)
             if run is None:
                 os.waitpid(found.si_pid, 0)
             else:
@@ -166,11 +168,12 @@ class Runs:
     def _exited(self, run: Run) -> None:
         """Reap it. What it has left behind was handed to us before it could be reaped: with
         no orphan of any run, there is nothing of this one to be ended."""
-        orphans = self._children.others(self._running)
+        orphans = self._children.others(self._by_pid)
         if orphans and not run.is_ending:
             # While it is a zombie its group can't be anybody else's.
             process.signal_group(run.pid, signal.SIGTERM)
         _pid, status = os.waitpid(run.pid, 0)
+        del self._by_pid[run.pid]
         left = bool(orphans) and (
             self._began_session_of(run, orphans) or process.has_group(run.pid)
         )
@@ -206,11 +209,10 @@ class Runs:
 
     def cancel(self, token: int) -> bool:
         """End the run of this claim; False if there is none."""
-        for run in self._running.values():
-            if run.claim.token == token:
-                self._end(run, CANCELLED)
-                return True
-        return False
+        run = self._running.get(token)
+        if run is not None:
+            self._end(run, CANCELLED)
+        return run is not None
 
     def cut_off(self, *, at_once: bool) -> None:
         """End all, for the worker's sake and not for theirs."""
@@ -230,7 +232,7 @@ class Runs:
 
     def _over(self, run: Run) -> None:
         reach("run.over")
-        del self._running[run.pid]
+        del self._running[run.claim.token]
         heappush(self._free, run.slot)
         outcome = run.outcome()
         self._pace.ended(outcome.duration or 0.0, was_loud=run.was_loud)

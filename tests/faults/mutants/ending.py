@@ -43,7 +43,7 @@ ENDING = [
     Mutant(
         "nobody asks for orphans",
         WORKER + "runs.py",
-        "orphans = self._children.others(self._running)",
+        "orphans = self._children.others(self._by_pid)",
         "orphans = []",
         _ENDING,
     ),

@@ -1,0 +1,58 @@
+"""What becomes of a run when the number of its process is given to another."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCENE = """
+import os, sys
+from pathlib import Path
+from queuectl.model import COMPLETED, DEAD, PROCESSING
+from worker.helpers import Shop, wait_until
+
+folder = Path(sys.argv[1])
+shop = Shop(folder)
+shop.configure(kill_grace=1)
+shop.start(concurrency=2)
+pid, deaf = folder / "pid", folder / "deaf"
+stubborn = f"setsid sh -c 'trap \\"\\" TERM; touch {deaf}; exec sleep 60'"
+heard = f"while [ ! -e {deaf} ]; do :; done"
+shop.add(f"echo $$ > {pid}; {stubborn} & {heard}; exit 3", "lingering", max_retries=1)
+number = int(wait_until(lambda: pid.exists() and pid.read_text().strip()))
+wait_until(lambda: not os.path.exists(f"/proc/{number}"))
+# Nobody else in this namespace starts a process: the next one has that number.
+Path("/proc/sys/kernel/ns_last_pid").write_text(str(number - 1))
+shop.add("exec sleep 2", "bystander", max_retries=1)
+wait_until(lambda: os.path.exists(f"/proc/{number}"))
+assert shop.state("lingering") == PROCESSING
+assert (shop.wait_for("lingering").state, shop.get("lingering").exit_code) == (DEAD, 3)
+assert shop.wait_for("bystander").state == COMPLETED
+shop.close()
+"""
+
+
+def test_a_run_that_lingers_and_one_that_got_its_pid_do_each_other_no_harm(
+    tmp_path: Path,
+) -> None:
+    unshare = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if os.getuid() != 0:
+        unshare.append("--map-root-user")
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*unshare, "true"], check=False).returncode
+    ):
+        pytest.skip("no pid namespace can be made here")
+    tests = str(Path(__file__).parents[1])
+    path = os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])
+    subprocess.run(
+        [*unshare, sys.executable, "-c", SCENE, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": path},
+        check=True,
+        timeout=60,
+    )
