@@ -7,8 +7,10 @@ import shutil
 import signal
 import time
 from collections import Counter
+from pathlib import Path
 
 from queuectl.model import COMPLETED, LOST
+from queuectl.worker.stopping import stop
 
 from .helpers import Shop, kill, lives, time_passes, wait_until
 from .witness import Witness
@@ -111,3 +113,21 @@ def test_a_folder_of_slot_files_that_was_removed_is_the_same(
     shutil.rmtree(shop.store.slot_dir)
     assert shop.wait_for("job").state == COMPLETED
     witness.check()
+
+
+def test_what_is_no_file_of_ours_among_them_costs_no_worker_its_jobs(shop: Shop) -> None:
+    shop.configure(worker_poll_interval=0.1)
+    shop.start()
+    shop.add("sleep 0.7", "job")
+    shop.wait_for_run("job")
+    strangers = [Path(shop.store.slot_dir), Path(f"{shop.store.slot_dir}-supervisors")]
+    for folder in strangers:
+        (folder / "stranger").mkdir()
+    try:
+        assert shop.wait_for("job").state == COMPLETED
+        assert shop.outcomes("job") == [COMPLETED]
+        assert stop(shop.store, (), 5.0, now=False, all_hosts=False) != []
+    finally:
+        for folder in strangers:
+            (folder / "stranger").rmdir()
+            folder.rmdir()

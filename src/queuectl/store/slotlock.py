@@ -28,11 +28,13 @@ def try_lock(path: str, *, shared: bool = False) -> int | None:
 
 def is_locked(folder: str, worker_id: str) -> bool | None:
     """Whether the worker's process lives; None if there is no such file, which proves
-    nothing."""
+    nothing. Nor does one that can't be opened: it may be another user's."""
     try:
         descriptor = try_lock(os.path.join(folder, worker_id), shared=True)
     except FileNotFoundError:
         return None
+    except (PermissionError, IsADirectoryError):
+        return True
     if descriptor is None:
         return True
     os.close(descriptor)

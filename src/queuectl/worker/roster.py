@@ -100,7 +100,8 @@ def _lock(descriptor: int) -> bool:
 
 
 def supervisors(slot_dir: str) -> dict[int, Kept]:
-    """Those that live in our pid namespace, by pid. Files of dead ones are cleared away."""
+    """Those of this user that live in our pid namespace, by pid. Files of dead ones are
+    cleared away."""
     folder = _folder(slot_dir)
     here = host.pid_namespace()
     try:
@@ -112,7 +113,7 @@ def supervisors(slot_dir: str) -> dict[int, Kept]:
         if name == _COUNTING:
             continue
         path = os.path.join(folder, name)
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, PermissionError, IsADirectoryError):
             lock = try_lock(path, shared=True)
             if lock is None:
                 namespace, pid = name.split("-")[:2]
