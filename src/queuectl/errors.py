@@ -115,6 +115,13 @@ class StoreError(QueuectlError):
     http_status = 503
 
 
+class StoreGone(StoreError):
+    """The store's file was removed, or replaced: what is written to it nobody will see."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} was removed, or another file put in its place")
+
+
 class StoreTooNew(StoreError):
     """The store was changed by a newer queuectl so that this one may not use it any more."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import shutil
 import sqlite3
 import stat
@@ -16,7 +17,7 @@ from typing import Any
 import apsw
 import pytest
 
-from queuectl.errors import STORE_FAILED, QueuectlError, StoreError, StoreTooNew
+from queuectl.errors import STORE_FAILED, QueuectlError, StoreError, StoreGone, StoreTooNew
 from queuectl.model import PENDING, Filter
 from queuectl.store import open_store
 from queuectl.store.sqlite.whole import SqliteStore
@@ -231,6 +232,45 @@ def test_a_full_disk_is_refused_and_loses_nothing(store: SqliteStore) -> None:
     assert counted(store) == {PENDING: 51}
     assert database.execute("PRAGMA integrity_check").get == "ok"
     audit(store)
+
+
+def test_a_disk_that_has_no_room_for_a_new_store_is_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    try:
+        with pytest.raises(StoreError, match="disk"):
+            open_store(str(path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with open_store(str(path)) as store:
+        assert add(store, "a") == ["a"]
+
+
+# -- a file that others no longer see --------------------------------------------------------
+
+
+@pytest.mark.parametrize("harm", ["removed", "replaced", "moved with its folder"])
+def test_a_store_that_is_no_more_under_its_name_takes_nothing(
+    tmp_path: Path, harm: str
+) -> None:
+    folder = tmp_path / "place"
+    path = str(folder / "queue.db")
+    with SqliteStore(path, str(tmp_path / "logs")) as store:
+        add(store, "a")
+        mark = store.change_mark()
+        assert store.change_mark() == mark
+        if harm == "moved with its folder":
+            folder.rename(tmp_path / "elsewhere")
+        else:
+            os.unlink(path)
+        if harm == "replaced":
+            Path(path).touch()
+        assert store.change_mark() != store.change_mark()
+        with pytest.raises(StoreGone, match="removed"):
+            add(store, "b")
+        with pytest.raises(StoreGone, match="removed"):
+            store.get("a")
 
 
 # -- locks -----------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ object belongs to one thread. `now` is milliseconds since 1970; a store never as
 clock of its own what time it is, but for the leases of a networked store.
 
 Errors: every operation may raise `StoreError` (locked beyond the deadline, disk full,
-unreachable). Nothing has then been changed as far as the caller can know; for `turn` the
-outcome may be unknown, and `held` tells what the worker holds after all.
+unreachable; `StoreGone` if its file was removed). Nothing has then been changed as far as
+the caller can know; for `turn` the outcome may be unknown, and `held` tells what the worker
+holds after all.
 """
 
 from __future__ import annotations

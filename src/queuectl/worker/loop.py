@@ -23,7 +23,7 @@ from queuectl.worker.pace import Pace
 from queuectl.worker.rescue import Rescues
 from queuectl.worker.run import NEVER, Run
 from queuectl.worker.runs import Runs
-from queuectl.worker.turns import Turns
+from queuectl.worker.turns import Turns, is_final
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -288,7 +288,7 @@ class Loop:
     def _heard(self, news: News | None, error: QueuectlError | None) -> None:
         """What the store thread saw on its round."""
         if error is not None or news is None:
-            if error is not None and not isinstance(error, StoreError):
+            if error is not None and is_final(error):
                 self._lose_all(error)
             return
         if news.config is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from queuectl.clock import now_ms
-from queuectl.errors import StoreError, StoreTooNew
+from queuectl.errors import StoreError, StoreGone, StoreTooNew
 from queuectl.model import one_a_run
 from queuectl.worker.doorbell import wake
 from queuectl.worker.faultpoints import reach
@@ -28,6 +28,11 @@ _GATHER = 0.04
 """A finish waits at most so long for others to share its commit (seconds)."""
 _RETRY_FIRST = 0.1
 _RETRY_MOST = 2.0
+
+
+def is_final(error: QueuectlError) -> bool:
+    """Whether this is no trouble that passes: what we hold may be others' now, or nobody's."""
+    return not isinstance(error, StoreError) or isinstance(error, StoreGone)
 
 
 class Turns:
@@ -256,7 +261,7 @@ class Turns:
 
     def _trouble(self, error: QueuectlError | None) -> None:
         """A call failed, and nobody knows what of it was done."""
-        if error is not None and not isinstance(error, StoreError):
+        if error is not None and is_final(error):
             self._on_gone(error)
             return
         if isinstance(error, StoreTooNew):  # nothing was done

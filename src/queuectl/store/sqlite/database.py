@@ -12,7 +12,7 @@ import time
 
 import apsw
 
-from queuectl.errors import QueuectlError, StoreError, StoreTooNew
+from queuectl.errors import QueuectlError, StoreError, StoreGone, StoreTooNew
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Database:
         _make_private(self.path)
         try:
             self.connection = apsw.Connection(self.path, statementcachesize=_STATEMENTS)
+            self._opened = self._place()
             self._prepare()
         except apsw.Error as error:
             raise store_error(error, self.path) from error
@@ -130,7 +131,8 @@ class Database:
                 )
             db.execute("COMMIT")
         except BaseException:
-            db.execute("ROLLBACK")
+            if db.in_transaction:  # a full disk may have rolled back already
+                db.execute("ROLLBACK")
             raise
         return self._meta()
 
@@ -138,6 +140,15 @@ class Database:
         """Tells this file from its copies."""
         found = os.stat(self.path)
         return f"{found.st_dev}:{found.st_ino}"
+
+    def is_in_place(self) -> bool:
+        """Whether the file is still what others find under its name."""
+        try:
+            return self._place() == self._opened
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:  # who knows; whoever asks further will hear
+            return True
 
     def is_copy(self) -> bool:
         """Whether the file lies elsewhere than where its uid, read anew, was made."""
@@ -172,11 +183,14 @@ class Database:
         return self._reading
 
     def change_mark(self) -> object:
-        """Other connections' commits move data_version, our own total_changes.
+        """Other connections' commits move data_version, our own total_changes. A file that
+        nobody else sees always counts as changed: whoever asks further will hear.
 
         The pragma, since the file control of that name sees only what the connection has
         read already (https://www.sqlite.org/c3ref/c_fcntl_begin_atomic_write.html).
         """
+        if not self.is_in_place():
+            return object()
         try:
             return self.execute("PRAGMA data_version").get, self.connection.total_changes()
         except apsw.Error:  # busy, or worse: whoever asks further will hear
@@ -204,6 +218,8 @@ class _Transaction:
 
     def __enter__(self) -> None:
         database = self._database
+        if not database.is_in_place():
+            raise StoreGone(database.path)
         database.start_waiting()
         try:
             database.execute(self._begin)
