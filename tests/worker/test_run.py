@@ -142,6 +142,14 @@ def test_a_run_begins_in_its_directory(crew: Shop) -> None:
     assert crew.output(crew.run(["pwd"], cwd=str(there)).id) == f"{there}\n"
 
 
+@pytest.mark.parametrize("command", ["true", "no-such-program"])
+def test_a_worker_does_not_stay_in_the_directory_of_a_run(
+    crew: Shop, tmp_path: Path, command: str
+) -> None:
+    crew.run(command, cwd=str(tmp_path), max_retries=1)
+    assert os.readlink(f"/proc/{crew.worker().pid}/cwd") == "/"
+
+
 @pytest.mark.parametrize("command", ["printenv PWD", ["printenv", "PWD"], "printenv PWD;"])
 def test_pwd_is_that_directory_whether_a_shell_says_so_or_not(
     crew: Shop, command: str | list[str]

@@ -35,11 +35,12 @@ def spawn(path, argv, env, **options):
     global left
     if "queuectl.worker.main" in argv and left:
         left -= 1
-        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        raise OSError(errno.{error}, os.strerror(errno.{error}))
     return real(path, argv, env, **options)
 os.posix_spawn = spawn
 """
-"""As where a cgroup has as many processes as it may (pids.max)."""
+"""As where a cgroup has as many processes as it may (pids.max: EAGAIN), or while the programs
+are being replaced (ENOENT)."""
 
 
 @contextmanager
@@ -82,10 +83,11 @@ def test_a_supervisor_without_descriptors_keeps_its_workers_and_replaces_the_dea
     wait_until(lambda: open_files(supervisor.pid) == before, what="for nothing to be left open")
 
 
+@pytest.mark.parametrize("error", ["EAGAIN", "ENOENT"])
 def test_a_start_waits_until_there_may_be_processes(
-    shop: Shop, site: Callable[[str], dict[str, str]]
+    shop: Shop, site: Callable[[str], dict[str, str]], error: str
 ) -> None:
-    supervisor = shop.start(env=site(FEW_PROCESSES.format(times=2)))
+    supervisor = shop.start(env=site(FEW_PROCESSES.format(times=2, error=error)))
     assert supervisor.log.count("trying again") == 2
     assert shop.run("true").state == COMPLETED
 
@@ -93,7 +95,7 @@ def test_a_start_waits_until_there_may_be_processes(
 def test_a_start_that_never_may_have_processes_ends_with_words(
     shop: Shop, site: Callable[[str], dict[str, str]]
 ) -> None:
-    few = site(FEW_PROCESSES.format(times=1_000_000))
+    few = site(FEW_PROCESSES.format(times=1_000_000, error="EAGAIN"))
     supervisor = shop.start(count=2, ready=False, env=few)
     assert supervisor.wait() == STORE_FAILED
     assert "Resource temporarily unavailable" in supervisor.log

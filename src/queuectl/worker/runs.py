@@ -122,6 +122,8 @@ class Runs:
                 raise
             self._not_started(run, failed_start(None, str(error.strerror)))
             return
+        finally:
+            os.chdir("/")  # who stays in a directory keeps its file system from being unmounted
         reach("start.spawned")
         self._slot_file.started(run.entry, claim.token, run.pid, earliest, host.ticks_now() + 1)
         self._running[claim.token] = self._by_pid[run.pid] = run

@@ -167,9 +167,7 @@ class Supervisor:
         """Start its process, or try again later: others that run are not to end for it."""
         try:
             self._spawn(child)
-        except OSError as error:
-            if not host.is_shortage(error):
-                raise
+        except OSError as error:  # a machine short of something, or an upgrade under way
             child.failures += 1
             child.start_at = time.monotonic() + _back_off(child.failures)
             self._report.line(f"no worker can be started now: {error.strerror}; trying again")
