@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import pytest
 
 import queuectl.store
 from queuectl.errors import STORE_FAILED, StoreError, StoreTooNew
-from queuectl.model import COMPLETED, PENDING, PROCESSING, Filter, Want
+from queuectl.model import CANCELLED, COMPLETED, FAILED, PENDING, PROCESSING, Filter, Want
 from queuectl.store.base import Store
 
 from .backends import SqliteBackend
@@ -195,6 +196,22 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(store: Store, newer: 
     newer.write("002_more.sql", _MORE[newer._backend])
     newer.open(store.url, 1)
     assert newer.query(store.url, "SELECT n FROM queuectl.more") == [(2,)]
+
+
+def test_a_worker_needs_no_statements_file_once_it_is_registered(
+    store: Store, backend: SqliteBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = import_module(f"queuectl.store.{backend.name}.database")
+    add(store, "a", "b")
+    monkeypatch.setattr(module, "_statements", {})
+    with living_worker(store) as worker:
+        monkeypatch.setattr(module, "_FOLDER", "/nowhere")
+        first, second = worker.claim(2)
+        store.release(worker.id, [second.token], T0)
+        store.cancel(["a"], T0)
+        assert store.held(worker.id) == {first.token: first.seq}
+        worker.finish(first, FAILED)
+    assert states(store) == {"a": CANCELLED, "b": PENDING}
 
 
 def test_an_older_queuectl_reads_jobs_of_which_a_newer_one_tells_more(

@@ -20,7 +20,7 @@ from queuectl.retry import RetryPolicy
 from queuectl.store.base import PROMOTED_A_TURN
 from queuectl.store.encoding import read_command, read_map
 from queuectl.store.postgres.arrays import columns
-from queuectl.store.postgres.database import sql
+from queuectl.store.postgres.database import read_statements, sql
 from queuectl.store.postgres.failures import OtherSessionError, again_after_conflicts
 from queuectl.store.postgres.proof import folder_mark, is_dead_here
 from queuectl.store.postgres.shared import Shared, storable
@@ -68,6 +68,7 @@ class Engine(Shared):
 
     @again_after_conflicts
     def register(self, worker: Worker) -> None:
+        read_statements()
         lease = self.config().lease_seconds
         with self._db.write():
             self._db.execute(

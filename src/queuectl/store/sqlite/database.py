@@ -40,6 +40,12 @@ def sql(name: str) -> str:
     return text
 
 
+def read_statements() -> None:
+    """Have all of them at hand: an upgrade may replace the files, or take them away."""
+    for name in os.listdir(f"{_FOLDER}/sql"):
+        sql(name.removesuffix(".sql"))
+
+
 class Database:
     """A connection of one thread. A locked database is waited for `wait_seconds`."""
 

@@ -22,7 +22,7 @@ from queuectl.retry import RetryPolicy
 from queuectl.store.base import PROMOTED_A_TURN, Store
 from queuectl.store.encoding import compact, read_command, read_list, read_map
 from queuectl.store.slotlock import is_locked
-from queuectl.store.sqlite.database import sql
+from queuectl.store.sqlite.database import read_statements, sql
 from queuectl.store.sqlite.ends import Ends
 from queuectl.transitions import settle
 
@@ -48,6 +48,7 @@ class Engine(Ends, Store):
         self.uid = self._db.uid
 
     def register(self, worker: Worker) -> None:
+        read_statements()
         with self._db.write():
             for other in self._workers():
                 if other.alive and other.pid_namespace != worker.pid_namespace:
