@@ -1,4 +1,4 @@
-"""What becomes of a run when the number of its process is given to another."""
+"""Where pids are few, or ours is the first: scenes in pid namespaces of their own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SCENE = """
+REUSED = """
 import os, sys
 from pathlib import Path
 from queuectl.model import COMPLETED, DEAD, PROCESSING
@@ -37,10 +37,44 @@ shop.close()
 """
 
 
+FIRST = """
+import os, signal, sys
+from pathlib import Path
+from queuectl.model import DEAD
+from queuectl.worker.supervisor import start
+from worker.helpers import Shop, every_pid, kill, state_of, wait_until
+
+folder = Path(sys.argv[1])
+shop = Shop(folder)
+if os.fork():
+    sys.exit(start(shop.url, count=1, concurrency=1, queues=(), drain=False))
+shop = Shop(folder)
+shop.add("sleep 60 & sleep 60", "job", max_retries=1)
+shop.wait_for_run("job")
+kill(shop.worker().pid)
+assert shop.wait_for("job").state == DEAD
+wait_until(lambda: "Z" not in map(state_of, every_pid()), what="for nobody to be a zombie")
+(folder / "over").touch()
+kill(1, signal.SIGTERM)
+"""
+
+
 def test_a_run_that_lingers_and_one_that_got_its_pid_do_each_other_no_harm(
     tmp_path: Path,
 ) -> None:
-    unshare = ["unshare", "--pid", "--fork", "--mount-proc"]
+    _play(REUSED, tmp_path)
+
+
+def test_a_supervisor_that_is_the_first_process_of_a_container_reaps_whom_it_is_handed(
+    tmp_path: Path,
+) -> None:
+    _play(FIRST, tmp_path)
+    assert (tmp_path / "over").exists()
+
+
+def _play(scene: str, folder: Path) -> None:
+    """Run a scene as the first process of a pid namespace."""
+    unshare = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if os.getuid() != 0:
         unshare.append("--map-root-user")
     if (
@@ -51,7 +85,7 @@ def test_a_run_that_lingers_and_one_that_got_its_pid_do_each_other_no_harm(
     tests = str(Path(__file__).parents[1])
     path = os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])
     subprocess.run(
-        [*unshare, sys.executable, "-c", SCENE, str(tmp_path)],
+        [*unshare, sys.executable, "-c", scene, str(folder)],
         env={**os.environ, "PYTHONPATH": path},
         check=True,
         timeout=60,

@@ -54,9 +54,14 @@ class Guard:
 
     def _lives(self) -> bool:
         if self._pid and os.waitpid(self._pid, os.WNOHANG)[0]:
+            self.reaped(self._pid)
+        return self._pid > 0
+
+    def reaped(self, pid: int) -> None:
+        """A child of this process was over and has been reaped: it may have been the guard."""
+        if pid == self._pid:
             self._pid = 0
             os.close(self._pipe)
-        return self._pid > 0
 
     def _start(self) -> None:
         read, write = os.pipe()

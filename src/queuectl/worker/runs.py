@@ -154,16 +154,10 @@ class Runs:
 
     def reap(self) -> None:
         """Children have exited."""
-        while True:
-            try:
-                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if found is None:
-                return
-            run = self._by_pid.get(found.si_pid)
+        while pid := process.any_exited():
+            run = self._by_pid.get(pid)
             if run is None:
-                os.waitpid(found.si_pid, 0)
+                os.waitpid(pid, 0)
             else:
                 self._exited(run)
 

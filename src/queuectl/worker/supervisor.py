@@ -22,7 +22,7 @@ from queuectl import host
 from queuectl.errors import STORE_FAILED
 from queuectl.records import Record
 from queuectl.store import lasting_url, open_store
-from queuectl.worker import OUTDATED, START_ANOTHER, roster, shortage
+from queuectl.worker import OUTDATED, START_ANOTHER, process, roster, shortage
 from queuectl.worker.guard import Guard
 from queuectl.worker.heart import boot_ns
 from queuectl.worker.report import Report
@@ -273,12 +273,14 @@ class Supervisor:
                 child.done = True
 
     def _reap(self) -> None:
-        for child in self._children:
-            if not child.pid:
-                continue
-            pid, status = os.waitpid(child.pid, os.WNOHANG)
-            if pid:
-                self._ended(child, status)
+        while pid := process.any_exited():
+            _pid, status = os.waitpid(pid, 0)
+            # A container's first process is handed what dead workers ran, too.
+            for child in self._children:
+                if child.pid == pid:
+                    self._ended(child, status)
+            if self._guard is not None:
+                self._guard.reaped(pid)
 
     def _ended(self, child: _Child, status: int) -> None:
         self._heard_ready(child)
