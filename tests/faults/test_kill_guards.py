@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from selectors import DefaultSelector
 
-from queuectl.model import CANCELLED, Claim
+import pytest
+
+from queuectl.model import CANCELLED, STDOUT, Claim
 from queuectl.retry import RetryPolicy
 from queuectl.worker.run import NEVER, Run
 
@@ -42,6 +46,26 @@ class Shy(Hydra):
     def signal_session(self, _leader: int, number: int, _told: object = ()) -> bool:
         super().signal_session(_leader, number, _told)
         return next(self.finds)
+
+
+def test_who_prints_faster_than_one_can_read_keeps_no_worker_from_its_other_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reads = 0
+
+    def full(_descriptor: int, buffers: Sequence[bytearray]) -> int:
+        nonlocal reads
+        reads += 1
+        assert reads < 1000
+        return len(buffers[0])
+
+    run = a_run(0.0)
+    monkeypatch.setattr(os, "readv", full)
+    read, write = os.pipe()
+    run.pipes = {read: STDOUT}
+    assert not run.exited(0, left=True)
+    run.close()
+    os.close(write)
 
 
 def a_run(grace: float) -> Run:

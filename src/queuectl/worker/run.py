@@ -126,23 +126,23 @@ class Run:
         for descriptor in self.pipes:
             self._selector.register(descriptor, EVENT_READ, self)
 
-    def read(self, descriptor: int) -> bool:
-        """Take what a pipe holds; False when nothing more is there now (at its end it is
+    def read(self, descriptor: int) -> int:
+        """Take what a pipe holds; how much, 0 when nothing is there now (at its end it is
         closed)."""
         try:
             count = os.readv(descriptor, (_inbox,))
         except BlockingIOError:
-            return False
+            return 0
         if count == 0:
             self._close(descriptor)
-            return False
+            return 0
         self.output.take(self.pipes[descriptor], _inbox_view[:count])
         self._note_output()
         if count >= _PIPE:
             self._reads += 1
             if self._reads == _BUSY_READS:
                 self._widen(descriptor)
-        return True
+        return count
 
     def _widen(self, descriptor: int) -> None:
         try:
@@ -278,9 +278,11 @@ class Run:
         self._asked_session = self._asked_marked = True
 
     def _drain(self) -> None:
+        # No more than a pipe holds: what was left behind may print faster than we read.
         for descriptor in list(self.pipes):
-            while self.read(descriptor):
-                pass
+            room = _BIG_PIPE
+            while room > 0 and (count := self.read(descriptor)):
+                room -= count
 
     def close(self) -> None:
         """Let go of the pipes."""
