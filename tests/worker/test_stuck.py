@@ -9,9 +9,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from queuectl.errors import STORE_FAILED
 from queuectl.model import COMPLETED, LOST
-from queuectl.store import open_store
-from queuectl.worker import doorbell
 from queuectl.worker.stopping import stop
 
 from .helpers import Shop, kill, lives, time_passes, wait_until
@@ -117,24 +116,18 @@ def test_a_folder_of_slot_files_that_was_removed_is_the_same(
     witness.check()
 
 
-def test_a_store_that_was_removed_gets_no_more_service_and_the_new_one_does(
-    shop: Shop, witness: Witness
-) -> None:
+def test_workers_leave_a_store_that_was_removed(shop: Shop, witness: Witness) -> None:
     shop.configure(worker_poll_interval=0.1)
-    shop.start(count=2)
+    supervisor = shop.start(count=2)
     shop.add(witness.line("sleep 30"), "job")
     ran = witness.wait("job")
     before = [worker.pid for worker in shop.workers()]
     for end in ("", "-wal", "-shm"):
         os.unlink(shop.url + end)
-    wait_until(lambda: not any(map(lives, [ran, *before])))
-    shop.store.close()
-    shop.store = open_store(shop.url)
-    shop.uid = shop.store.uid
-    assert shop.run("true").state == COMPLETED
-    wait_until(lambda: len(shop.workers()) == 2)
-    bells = os.listdir(doorbell._folder(shop.uid))
-    assert sorted(bells) == sorted(worker.id for worker in shop.workers())
+    assert supervisor.wait() == STORE_FAILED
+    assert "was removed" in supervisor.log
+    assert "is another store than before" in supervisor.log
+    assert not any(map(lives, [ran, *before]))
 
 
 def test_what_is_no_file_of_ours_among_them_costs_no_worker_its_jobs(shop: Shop) -> None:

@@ -67,8 +67,6 @@ def main(argv: list[str]) -> int:
                 slot_file.remove()
                 raise
             leases = store.leases
-            # Of a store that was removed since the supervisor began there is a new one.
-            settings = settings.replace(store_uid=store.uid)
             # Registering read it too; should it have been lowered between, the lower holds.
             lease = min(config.lease_seconds, store.config().lease_seconds)
             faultpoints.reach("worker.registered")
