@@ -267,7 +267,8 @@ class Filter(Record):
     """Which jobs. Empty or None means any; `limit` None means all. `since` asks for
     `created_at` then or later, `ended_before` for an end before. Two orders stand for a
     state, and `states` is not looked at: LONGEST_RUNNING are those that run, LAST_DIED the
-    dead ones."""
+    dead ones. `beyond` is the end (for LAST_DIED) and the seq of the job that the list goes on
+    after."""
 
     states: tuple[str, ...] = ()
     queue: str | None = None
@@ -276,6 +277,7 @@ class Filter(Record):
     ended_before: int | None = None
     limit: int | None = None
     order: str = NEWEST
+    beyond: tuple[int, int] = (2**63 - 1, 2**63 - 1)
 
 
 class Settings(Record):

@@ -158,3 +158,10 @@ def test_dlq_list_counts_only_what_fits(scene: Scene) -> None:
     said = scene.run("dlq", "list", "--queue", "gpu")
     assert said.err == "the last 50; 1 more: --limit N or --limit all\n"
     assert scene.run("dlq", "list", "--tag", "u").err == "no job fits\n"
+
+
+def test_json_of_very_many_jobs_is_one_array_still(scene: Scene) -> None:
+    names = [f"job{n}" for n in range(2_500)]
+    scene.add(*names)
+    assert [job["id"] for job in scene.run("list", "--json").json] == names[::-1]
+    assert scene.run("list", "--json", "--state", "dead").out == "[]\n"

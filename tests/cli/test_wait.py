@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 
 from conftest import Cli
-from queuectl.cli.wait import _ended
+from queuectl.cli.wait import _ended, _Waited
+from queuectl.model import Job
 from queuectl.store import open_store
 from queuectl.store.base import Store
-from store.helpers import T0, add, ids, living_worker
+from queuectl.store.sqlite.inquiry import Inquiry
+from store.helpers import T0, add, living_worker
+
+from .scene import Scene
 
 
 @pytest.mark.parametrize(
@@ -129,10 +133,10 @@ def test_one_that_has_completed_may_be_purged_while_another_runs(
             yield
 
         monkeypatch.setattr("queuectl.cli.wait.changes", changes)
-        jobs = [store.get("long"), store.get("short")]
-        ended, left = _ended(store, jobs, 2, None, may_go=False)
-        assert ids(ended) == ["long", "short"]
-        assert not left
+        waited = _Waited([store.get("short"), store.get("long")], whole=False)
+        ended = _ended(store, waited, 2, None, may_go=False)
+        assert ended is not None
+        assert list(ended) == ["long", "short"]
 
 
 def test_when_the_time_is_up_it_says_what_has_not_ended(cli: Cli) -> None:
@@ -215,3 +219,31 @@ def test_ctrl_c_is_130(cli: Cli) -> None:
     process.stderr.readline()
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130
+
+
+def test_many_jobs_are_looked_at_all_at_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.add(*[f"job{n}" for n in range(50)])
+    got: list[str] = []
+    monkeypatch.setattr(Inquiry, "get", lambda _store, job_id: got.append(job_id))
+    assert scene.run("wait", "--state", "pending", "--timeout", "0").code == 124
+    assert got == []
+
+
+def test_what_was_needed_is_looked_at_all_at_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs = [f"job{n}" for n in range(50)]
+    scene.add(*needs)
+    scene.add("last", after=tuple(needs))
+    got: list[str] = []
+    get = Inquiry.get
+
+    def counted(store: Inquiry, job_id: str) -> Job:
+        got.append(job_id)
+        return get(store, job_id)
+
+    monkeypatch.setattr(Inquiry, "get", counted)
+    assert "waits for job0 (pending)" in scene.run("explain", "last").out
+    assert got == ["last"]

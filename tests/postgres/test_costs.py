@@ -24,6 +24,9 @@ from store.helpers import HOUR, T0, LivingWorker, a_job, living_worker, the_end
 
 FINISHED = int(os.environ.get("QUEUECTL_TEST_ROWS", "1000000"))
 
+END = 2**63 - 1
+"""What a list that begins at its beginning goes on after."""
+
 _MANY = """
 ALTER TABLE queuectl.jobs DISABLE TRIGGER USER;
 INSERT INTO queuectl.jobs (seq, queue, priority, state, ready, due_at, max_retries,
@@ -186,16 +189,33 @@ def test_the_screens_lists_read_what_they_show(
 ) -> None:
     store.enqueue([a_job() for _ in range(5)], T0)
     worker.claim(5)  # fewer than are asked for: whoever walks by seq goes on to the end
-    last = ["processing"] if name == "list_states" else None
+    types, last, values = {
+        "list_running": ("text", "NULL", (None,)),
+        "list_dead": ("text, bigint, bigint", f"NULL, {END}, {END}", (None, END, END)),
+        "list_states": ("text[], bigint", f"'{{processing}}', {END}", (["processing"], END)),
+    }[name]
     if prepared:
-        types = "text, bigint, bigint, bigint, text" + "[]" * bool(last)
-        given = "'{processing}'" if last else "NULL"
-        cost = explain_prepared(store, name, types, f"NULL, NULL, NULL, 8, {given}")
+        types = f"text, bigint, bigint, bigint, {types}"
+        cost = explain_prepared(store, name, types, f"NULL, NULL, NULL, 8, {last}")
     else:
-        cost = explain(store, name, (None, None, None, 8, last))
+        cost = explain(store, name, (None, None, None, 8, *values))
     assert cost.whole_tables <= SMALL_TABLES
     assert cost.rows < 200
     assert cost.pages < 600
+
+
+@pytest.mark.parametrize("name", ["list_all", "list_states", "list_dead"])
+def test_a_part_far_down_a_list_reads_what_it_shows(store: PostgresStore, name: str) -> None:
+    far = (T0 - FINISHED // 50, 200)
+    last: dict[str, tuple[Any, ...]] = {
+        "list_all": (200,),
+        "list_states": (["completed", "dead"], 200),
+        "list_dead": (None, *far),
+    }
+    cost = explain(store, name, (None, None, None, 100, *last[name]))
+    assert cost.whole_tables <= SMALL_TABLES
+    assert cost.rows < 1_000
+    assert cost.pages < 3_000
 
 
 def test_promotion_is_bounded_however_many_are_due(
@@ -316,10 +336,10 @@ _OF_TURNS_AND_SCREENS = {
     "give_back": "text, bigint[], bigint",
     "held_by": "text",
     "settle_waiting": "bigint[], bigint, text",
-    "list_all": "text, bigint, bigint, bigint",
-    "list_states": "text, bigint, bigint, bigint, text[]",
-    "list_tag": "text, bigint, bigint, bigint, text[], text",
-    "list_dead": "text, bigint, bigint, bigint, text",
+    "list_all": "text, bigint, bigint, bigint, bigint",
+    "list_states": "text, bigint, bigint, bigint, text[], bigint",
+    "list_tag": "text, bigint, bigint, bigint, text[], bigint, text",
+    "list_dead": "text, bigint, bigint, bigint, text, bigint, bigint",
     "recent_runs": "bigint",
 }
 
@@ -364,10 +384,10 @@ def test_a_plan_made_while_the_store_was_empty_does_when_it_is_full(
                 "line_up": f"'w', {T0}, 500, 20",
                 "give_back": f"'w', ARRAY{tokens}, {T0}",
                 "settle_waiting": f"ARRAY{[claim.seq for claim in claims]}, {T0}, NULL",
-                "list_all": "'default', 0, NULL, 50",
-                "list_states": "NULL, NULL, NULL, 50, '{pending,completed}'",
-                "list_tag": "NULL, NULL, NULL, 50, '{pending,completed}', 'none'",
-                "list_dead": "NULL, NULL, NULL, 50, NULL",
+                "list_all": f"'default', 0, NULL, 50, {END}",
+                "list_states": f"NULL, NULL, NULL, 50, '{{pending,completed}}', {END}",
+                "list_tag": f"NULL, NULL, NULL, 50, '{{pending,completed}}', {END}, 'none'",
+                "list_dead": f"NULL, NULL, NULL, 50, NULL, {END}, {END}",
                 "recent_runs": "50",
             }
             for statement in _OF_TURNS_AND_SCREENS:

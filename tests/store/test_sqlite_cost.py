@@ -13,7 +13,16 @@ import pytest
 
 from queuectl.cli import status
 from queuectl.cli.screens.layout import Look
-from queuectl.model import COMPLETED, DEAD, FAILED, PROCESSING, Chunk, Filter, OutputPart
+from queuectl.model import (
+    COMPLETED,
+    DEAD,
+    FAILED,
+    PENDING,
+    PROCESSING,
+    Chunk,
+    Filter,
+    OutputPart,
+)
 from queuectl.store.sqlite.whole import SqliteStore
 
 from .helpers import HOUR, T0, LivingWorker, a_job, add, living_worker, the_end
@@ -116,6 +125,23 @@ def test_the_cost_does_not_grow_with_what_lies_in_the_store(
     }
     assert cost[FEW] > 10
     assert cost[MANY] <= cost[FEW] * 1.05 + 20, cost
+
+
+@pytest.mark.parametrize(
+    "which",
+    [Filter(), Filter(states=(PENDING, FAILED, DEAD)), Filter(tag="t")],
+)
+def test_a_part_far_down_a_list_costs_what_the_first_one_does(
+    both: dict[int, tuple[SqliteStore, LivingWorker]], which: Filter
+) -> None:
+    store, _worker = both[MANY]
+    whole = store.list_jobs(which)
+    last = whole[-20]
+    first_part = which.replace(limit=10)
+    cost = steps(store, lambda: store.list_jobs(first_part))
+    far_down = first_part.replace(beyond=(last.finished_at or 0, last.seq))
+    assert store.list_jobs(far_down) == whole[-19:-9]
+    assert steps(store, lambda: store.list_jobs(far_down)) <= cost * 1.3 + 20
 
 
 def test_made_up_ids_cost_no_more_than_they_have_digits(

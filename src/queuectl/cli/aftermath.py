@@ -14,9 +14,13 @@ if TYPE_CHECKING:
     from queuectl.store.base import Store
 
 
-def waits_in_vain(store: Store, job: Job) -> list[Job]:
-    """The jobs of its `after` that are dead or cancelled: a retry is refused while they are."""
-    found = [find(store, name) for name in job.after]
+def waits_in_vain(store: Store, after: Sequence[str]) -> list[Job]:
+    """Those of an `after` that are dead or cancelled: a retry is refused while they are."""
+    if not after:
+        return []
+    states = store.states(after)
+    ended = [name for name in after if states.get(name) in (DEAD, CANCELLED)]
+    found = [find(store, name) for name in ended]
     return [need for need in found if need is not None and need.state in (DEAD, CANCELLED)]
 
 
@@ -25,7 +29,7 @@ def needs_first(store: Store, jobs: Sequence[Job]) -> list[str]:
     found: dict[str, Job] = {job.id: job for job in jobs}
     rest = list(jobs)
     while rest:
-        for need in waits_in_vain(store, rest.pop()):
+        for need in waits_in_vain(store, rest.pop().after):
             if need.id not in found:
                 found[need.id] = need
                 rest.append(need)

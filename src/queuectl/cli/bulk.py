@@ -41,6 +41,15 @@ class Rule(Record):
     """What to say to somebody who names no jobs."""
 
 
+class _Brief(Record):
+    """As much of a job as is kept of each while there may be very many."""
+
+    id: str
+    state: str
+    seq: int
+    after: tuple[str, ...]
+
+
 def add_targets(parser: argparse.ArgumentParser, *, by_state: bool = True) -> None:
     """Declare ids, the filters of `list` and `--dry-run`."""
     parser.add_argument("ids", metavar="ID", nargs="*", help="the jobs")
@@ -55,7 +64,7 @@ def act(args: argparse.Namespace, store: Store, rule: Rule, do: Do, now: int) ->
     Raises BadInput if they name none, JobNotFound before any change.
     """
     if not args.ids:
-        jobs = store.list_jobs(chosen(args, rule, now))
+        jobs = [_brief(job) for job in store.each_job(chosen(args, rule, now))]
         if rule.verb == RETRY:
             jobs.reverse()  # in parts, too, a job finds those it waits for revived already
         ids = [job.id for job in jobs]
@@ -68,7 +77,7 @@ def act(args: argparse.Namespace, store: Store, rule: Rule, do: Do, now: int) ->
     waiting = _waiting(args, store, rule, ids)
     if not args.dry_run and not rule.strict:
         return _answer(args, store, rule, do(ids), waiting)
-    expected = _foreseen(store, [store.get(job_id) for job_id in ids], rule)
+    expected = _foreseen(store, [_brief(store.get(job_id)) for job_id in ids], rule)
     if not args.dry_run:
         fit = [change.id for change in expected if change.result == "done"]
         done = {change.id: change for change in (do(fit) if fit else ())}
@@ -139,7 +148,7 @@ def _say_why_not(args: argparse.Namespace, store: Store, refused: Sequence[Chang
             waiting.append(job.id)
         if job is not None and job.state not in (PENDING, PROCESSING):
             jobs.append(job)
-            for need in waits_in_vain(store, job)[:1]:
+            for need in waits_in_vain(store, job.after)[:1]:
                 because = f"; it waits for {need.id}, which is {need.state}"
         note(f"{change.id} is {change.state}: skipped{because}")
     others = needs_first(store, jobs)
@@ -194,7 +203,11 @@ def _line(change: Change, rule: Rule, *, dry: bool) -> str:
     return f"{change.id} {rule.done} (was {change.state})"
 
 
-def _foreseen(store: Store, jobs: Sequence[Job], rule: Rule) -> list[Change]:
+def _brief(job: Job) -> _Brief:
+    return _Brief(job.id, job.state, job.seq, job.after)
+
+
+def _foreseen(store: Store, jobs: Sequence[_Brief], rule: Rule) -> list[Change]:
     """What the verb would do to each of the jobs."""
     from queuectl.cli.aftermath import waits_in_vain
 
@@ -203,7 +216,7 @@ def _foreseen(store: Store, jobs: Sequence[Job], rule: Rule) -> list[Change]:
     for job in sorted(jobs, key=lambda job: job.seq):
         result = _expected(job.state, rule)
         if rule.verb == RETRY and result == "done":
-            if any(need.id not in revived for need in waits_in_vain(store, job)):
+            if any(need.id not in revived for need in waits_in_vain(store, job.after)):
                 result = "refused"
             else:
                 revived.add(job.id)

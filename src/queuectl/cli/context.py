@@ -52,6 +52,19 @@ def out_json(value: Any) -> None:
     out(json_safe(json.dumps(value, ensure_ascii=False)))
 
 
+def out_json_array(values: Iterable[Any]) -> None:
+    """The same of a list, written as its values come: there may be very many."""
+    import json
+
+    from queuectl.text import json_safe
+
+    before = "["
+    for value in values:
+        sys.stdout.write(before + json_safe(json.dumps(value, ensure_ascii=False)))
+        before = ", "
+    out("[]" if before == "[" else "]")
+
+
 def safe(text: str) -> str:
     """The text without what could steer a terminal; lines stay lines."""
     if text.isascii() and text.isprintable():

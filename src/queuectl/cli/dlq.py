@@ -39,7 +39,7 @@ def run_list(args: argparse.Namespace) -> int:
     which = filters.filter_of(args, now).replace(states=(DEAD,), order=LAST_DIED)
     with store_of(args) as store:
         if args.json or args.jsonl:
-            listing.print_json(args, store.list_jobs(which))
+            listing.print_json(args, store.each_job(which))
             return 0
         jobs, rest = listing.fitting(args, store, which)
         if jobs:

@@ -11,7 +11,6 @@ from queuectl.cli.parser import json_option
 from queuectl.cli.reasons import Reason, reasons
 from queuectl.cli.screens.layout import BOLD, STATE_STYLE, Look, fold
 from queuectl.clock import now_ms
-from queuectl.errors import JobNotFound
 from queuectl.model import COMPLETED, FAILED, PENDING, Filter
 
 TYPE_CHECKING = False
@@ -55,7 +54,10 @@ def run(args: argparse.Namespace) -> int:
 def _find(store: Store, job: Job, look: Look, now: int) -> list[Reason]:
     queues = {queue.name: queue for queue in store.stats().queues}
     queue = queues.get(job.queue)
-    needed = {name: _state(store, name) for name in store.needs([job.id]).get(job.id, ())}
+    needs = store.needs([job.id]).get(job.id, ())
+    states = store.states(needs)
+    # Only jobs that completed can go without cancelling those that wait.
+    needed = {name: states.get(name, COMPLETED) for name in needs}
     ahead = _ahead(store, job, queue, now)
     return reasons(
         job,
@@ -68,13 +70,6 @@ def _find(store: Store, job: Job, look: Look, now: int) -> list[Reason]:
         first=needs_first(store, [job]),
         default_limit=limit_from_config(store, job),
     )
-
-
-def _state(store: Store, job_id: str) -> str:
-    try:
-        return store.get(job_id).state
-    except JobNotFound:
-        return COMPLETED  # only jobs that completed can go without cancelling those that wait
 
 
 def _ahead(store: Store, job: Job, queue: QueueInfo | None, now: int) -> int | None:

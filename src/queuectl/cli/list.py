@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from queuectl.cli.context import note, out, out_json, store_of
+from queuectl.cli.context import note, out, out_json, out_json_array, store_of
 from queuectl.cli.filters import UNSET, add_filters, filter_of
 from queuectl.cli.jsonshapes import job_json
 from queuectl.cli.parser import json_option
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     which = filter_of(args, now)
     with store_of(args) as store:
         if args.json or args.jsonl:
-            print_json(args, store.list_jobs(which))
+            print_json(args, store.each_job(which))
             return 0
         jobs, rest = fitting(args, store, which)
         out("\n".join(render_jobs(jobs, Look.of(sys.stdout), now)))
@@ -48,12 +48,12 @@ def run(args: argparse.Namespace) -> int:
 
 def print_json(args: argparse.Namespace, jobs: Iterable[Job]) -> None:
     """One array, or a line a job."""
-    shapes = [job_json(job, reveal=args.reveal) for job in jobs]
+    shapes = (job_json(job, reveal=args.reveal) for job in jobs)
     if args.jsonl:
         for shape in shapes:
             out_json(shape)
     else:
-        out_json(shapes)
+        out_json_array(shapes)
 
 
 def fitting(args: argparse.Namespace, store: Store, which: Filter) -> tuple[Sequence[Job], str]:

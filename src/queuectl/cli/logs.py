@@ -89,7 +89,7 @@ def _follow(store: Store, job_id: str, streams: Sequence[int], lines: int | None
             break
         if job.state not in (said, PROCESSING):
             _say(_waits(job))
-            say_if_stuck(store, job)
+            say_if_stuck(store, [job])
         said = job.state
     if job.state != COMPLETED:
         _say(f"{job.id} is {job.state}: {why(job, limit_from_config(store, job))}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from queuectl.cli.aftermath import find
 from queuectl.cli.context import (
     as_one_line,
     note,
@@ -22,7 +21,7 @@ from queuectl.worker.doorbell import wake
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from queuectl.errors import QueuectlError
     from queuectl.jobspec import JobSpec
@@ -125,21 +124,26 @@ class _Lines:
         wait for one of these."""
         kept = []
         missing = {error.job_id} if isinstance(error, JobNotFound) else set()
+        there = self.store.states([job.id for _number, job in jobs if job.id is not None])
         for number, job in jobs:
-            refusal = self._refusal(job, error, missing)
+            refusal = self._refusal(job, error, missing, there)
             if refusal is None:
                 kept.append((number, job))
                 missing.discard(job.id)
                 continue
             self._bad(number, refusal)
-            if job.id is not None and find(self.store, job.id) is None:
+            if job.id is not None and job.id not in there:
                 missing.add(job.id)
         if len(kept) == len(jobs):
             raise error
         return kept
 
     def _refusal(
-        self, job: NewJob, error: JobExists | JobNotFound, missing: Collection[str]
+        self,
+        job: NewJob,
+        error: JobExists | JobNotFound,
+        missing: Collection[str],
+        there: Mapping[str, str],
     ) -> QueuectlError | None:
         for name in job.after:
             if name in missing:
@@ -148,10 +152,8 @@ class _Lines:
             return None
         if job.id == error.job_id:
             return error
-        if not self.skip_bad:
-            return None
-        there = find(self.store, job.id)  # look for all of them at once, not one a turn
-        return None if there is None else JobExists(job.id, there.state)
+        # All that are there at once, not one a turn.
+        return JobExists(job.id, there[job.id]) if self.skip_bad and job.id in there else None
 
     def _bad(self, number: int, error: QueuectlError) -> None:
         message = f"line {number}: {error.message}"

@@ -60,7 +60,7 @@ def _older(args: argparse.Namespace, now: int) -> int:
     which = which.replace(ended_before=before)
     with store_of(args) as store:
         if args.dry_run:
-            count = len(store.list_jobs(which))
+            count = sum(1 for _ in store.each_job(which))
         elif is_filtered(args):
             count = _remove(store, which, now)
         else:
@@ -74,7 +74,7 @@ def _older(args: argparse.Namespace, now: int) -> int:
 
 
 def _remove(store: Store, which: Filter, now: int) -> int:
-    ids = [job.id for job in store.list_jobs(which)]
+    ids = [job.id for job in store.each_job(which)]
     changes = in_parts(lambda part: store.delete(part, now, which.states), ids)
     return len([change for change in changes if change.result == "done"])
 

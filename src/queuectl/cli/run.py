@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
                 note(f"{job_id} enqueued")
             patiently(
                 store,
-                lambda: say_if_stuck(store, store.get(job_id)),
+                lambda: say_if_stuck(store, [store.get(job_id)]),
                 lambda: signals.caught,
             )
             return _follow(store, job_id, signals, keep=args.keep)

@@ -9,7 +9,7 @@ from queuectl.model import CANCELLED, COMPLETED, FAILED, PENDING, TIMEOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import TypeVar
 
     from queuectl.model import Job
@@ -61,14 +61,15 @@ def patiently(store: Store, look: Callable[[], T], give_up: Callable[[], object]
         time.sleep(_ASK_AGAIN)
 
 
-def say_if_stuck(store: Store, job: Job) -> None:
-    """Say at once what a waiter would wonder about for ever: a queue that is paused, or that
+def say_if_stuck(store: Store, jobs: Sequence[Job]) -> None:
+    """Say at once what a waiter would wonder about for ever: queues that are paused, or that
     nobody serves."""
-    if job.state not in (PENDING, FAILED):
+    queues = dict.fromkeys(job.queue for job in jobs if job.state in (PENDING, FAILED))
+    if not queues:
         return
     from queuectl.cli.context import warn_if_held
 
-    warn_if_held(store, [job.queue])
+    warn_if_held(store, queues)
 
 
 def exit_code(job: Job) -> int:

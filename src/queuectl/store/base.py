@@ -16,7 +16,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from abc import ABC, abstractmethod
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Protocol, Self
 
@@ -46,6 +46,8 @@ else:
 
 PROMOTED_A_TURN = 500
 """How many jobs whose time has come a turn makes ready at most."""
+
+_READ_AT_ONCE = 1_000
 
 
 class Listener(Protocol):
@@ -237,6 +239,23 @@ class Store(Intake):
         """The jobs that fit, in the order that is asked for: those enqueued last, those that
         have run the longest, or those that died last come first. Neither what runs nor what
         died last costs more the more there is beside it."""
+
+    def each_job(self, which: Filter) -> Iterator[Job]:
+        """The same one after another, however many: read some at a time, each part of them as
+        it is at that moment. Not for LONGEST_RUNNING."""
+        left = which.limit
+        while left is None or left > 0:
+            size = _READ_AT_ONCE if left is None else min(left, _READ_AT_ONCE)
+            jobs = self.list_jobs(which.replace(limit=size))
+            yield from jobs
+            if len(jobs) < size:
+                return
+            left = None if left is None else left - size
+            which = which.replace(beyond=(jobs[-1].finished_at or 0, jobs[-1].seq))
+
+    @abstractmethod
+    def states(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """The state of each of these jobs that there is, all of one moment."""
 
     @abstractmethod
     def ids_like(self, beginning: str, states: Sequence[str], limit: int) -> list[str]:

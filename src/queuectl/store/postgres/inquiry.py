@@ -7,6 +7,7 @@ from queuectl.model import LAST_DIED, LONGEST_RUNNING, STATES, Attempt, Chunk
 from queuectl.store.encoding import (
     MEASURED_RUNS,
     grouped,
+    made_up_number,
     made_up_ranges,
     read_job,
     read_metrics,
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from queuectl.model import Filter, Job, Metrics, Stats
-
-_ORDERED = {LONGEST_RUNNING: "list_running", LAST_DIED: "list_dead"}
 
 
 class Inquiry(Shared):
@@ -44,15 +43,18 @@ class Inquiry(Shared):
         bounds = (queue, which.since, which.ended_before, which.limit)
         tag = which.tag and sought(which.tag)
         with self._db.read():
-            if which.order in _ORDERED:
-                rows = self._db.execute(sql(_ORDERED[which.order]), (*bounds, tag))
+            ended, seq = which.beyond
+            states = list(which.states or STATES)
+            if which.order == LONGEST_RUNNING:
+                rows = self._db.execute(sql("list_running"), (*bounds, tag))
+            elif which.order == LAST_DIED:
+                rows = self._db.execute(sql("list_dead"), (*bounds, tag, ended, seq))
             elif tag is not None:
-                states = list(which.states or STATES)
-                rows = self._db.execute(sql("list_tag"), (*bounds, states, tag))
+                rows = self._db.execute(sql("list_tag"), (*bounds, states, seq, tag))
             elif which.states:
-                rows = self._db.execute(sql("list_states"), (*bounds, list(which.states)))
+                rows = self._db.execute(sql("list_states"), (*bounds, states, seq))
             else:
-                rows = self._db.execute(sql("list_all"), bounds)
+                rows = self._db.execute(sql("list_all"), (*bounds, seq))
         return [read_job(row) for row in rows.fetchall()]
 
     def ids_like(self, beginning: str, states: Sequence[str], limit: int) -> list[str]:
@@ -81,6 +83,13 @@ class Inquiry(Shared):
             seqs = [seq for seq in self._find(job_ids).values() if seq is not None]
             rows = self._db.execute(sql(question), (seqs,))
         return grouped(rows.fetchall())
+
+    def states(self, job_ids: Sequence[str]) -> dict[str, str]:
+        sought_ids = {sought(job_id): job_id for job_id in job_ids}
+        numbers = [made_up_number(job_id) for job_id in sought_ids]
+        with self._db.read():
+            rows = self._db.execute(sql("states"), (list(sought_ids), numbers))
+        return {sought_ids[found]: state for found, state in rows.fetchall()}
 
     def history(self, job_id: str) -> list[Attempt]:
         with self._db.read():

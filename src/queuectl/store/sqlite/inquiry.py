@@ -9,6 +9,7 @@ from queuectl.store.encoding import (
     MEASURED_RUNS,
     compact,
     grouped,
+    made_up_number,
     made_up_ranges,
     read_job,
     read_metrics,
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from queuectl.model import Filter, Job, Metrics, Stats
-
-_ORDERED = {LONGEST_RUNNING: "list_running", LAST_DIED: "list_dead"}
 
 
 class Inquiry(Shared, Store):
@@ -51,14 +50,17 @@ class Inquiry(Shared, Store):
             bounds = (queue, which.since, which.ended_before, limit)
             states = which.states or STATES
             chosen = tuple(state in states for state in STATES)
-            if which.order in _ORDERED:
-                rows = self._db.execute(sql(_ORDERED[which.order]), (*bounds, which.tag))
+            ended, seq = which.beyond
+            if which.order == LONGEST_RUNNING:
+                rows = self._db.execute(sql("list_running"), (*bounds, which.tag))
+            elif which.order == LAST_DIED:
+                rows = self._db.execute(sql("list_dead"), (*bounds, which.tag, ended, seq))
             elif which.tag is not None:
-                rows = self._db.execute(sql("list_tag"), (*bounds, *chosen, which.tag))
+                rows = self._db.execute(sql("list_tag"), (*bounds, *chosen, seq, which.tag))
             elif which.states:
-                rows = self._db.execute(sql("list_states"), (*bounds, *chosen))
+                rows = self._db.execute(sql("list_states"), (*bounds, *chosen, seq))
             else:
-                rows = self._db.execute(sql("list_all"), bounds)
+                rows = self._db.execute(sql("list_all"), (*bounds, seq))
             return [read_job(row) for row in rows]
 
     def ids_like(self, beginning: str, states: Sequence[str], limit: int) -> list[str]:
@@ -85,6 +87,11 @@ class Inquiry(Shared, Store):
         with self._db.read():
             seqs = [seq for job_id in job_ids if (seq := self._seq_of(job_id)) is not None]
             return grouped(self._db.execute(sql(question), (store_list(seqs),)))
+
+    def states(self, job_ids: Sequence[str]) -> dict[str, str]:
+        with self._db.read():
+            values = [(job_id, made_up_number(job_id)) for job_id in job_ids]
+            return dict(self._db.executemany(sql("states"), values))
 
     def history(self, job_id: str) -> list[Attempt]:
         with self._db.read():

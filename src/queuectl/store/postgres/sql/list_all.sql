@@ -1,8 +1,10 @@
--- Any state, newest first. $1 queue, $2 since, $3 ended before, $4 limit (NULL: all).
+-- Any state, newest first. $1 queue, $2 since, $3 ended before, $4 limit (NULL: all),
+-- $5 the seq that the page before ended with.
 -- (OFFSET 0: see claim.sql.)
 WITH found AS MATERIALIZED (
     SELECT seq FROM queuectl.jobs
-    WHERE ($1::text IS NULL
+    WHERE seq < $5
+        AND ($1::text IS NULL
             OR queue = (SELECT number FROM queuectl.queues WHERE name = $1))
         AND ($2::bigint IS NULL OR created_at >= $2)
         AND ($3::bigint IS NULL OR (ready IS NULL AND finished_at < $3))

@@ -1,10 +1,11 @@
 -- Chosen states, newest first: an arm a state, so that each finds its index by a literal,
 -- merged by seq. What runs is few; an index by seq of its own would be written by each run,
 -- and OFFSET keeps the planner from walking all jobs by seq instead.
--- $1 queue, $2 since, $3 ended before, $4 limit (NULL: all), $5 which states.
+-- $1 queue, $2 since, $3 ended before, $4 limit (NULL: all), $5 which states,
+-- $6 the seq that the page before ended with.
 WITH found AS MATERIALIZED (
     (SELECT seq FROM queuectl.jobs
-    WHERE 'pending' = ANY ($5::text[]) AND state = 'pending'
+    WHERE 'pending' = ANY ($5::text[]) AND state = 'pending' AND seq < $6
         AND ($1::text IS NULL
             OR queue = (SELECT number FROM queuectl.queues WHERE name = $1))
         AND ($2::bigint IS NULL OR created_at >= $2)
@@ -12,7 +13,7 @@ WITH found AS MATERIALIZED (
     ORDER BY seq DESC LIMIT $4)
     UNION ALL
     (SELECT seq FROM queuectl.jobs
-    WHERE 'processing' = ANY ($5::text[]) AND state = 'processing'
+    WHERE 'processing' = ANY ($5::text[]) AND state = 'processing' AND seq < $6
         AND ($1::text IS NULL
             OR queue = (SELECT number FROM queuectl.queues WHERE name = $1))
         AND ($2::bigint IS NULL OR created_at >= $2)
@@ -20,7 +21,7 @@ WITH found AS MATERIALIZED (
     OFFSET 0)
     UNION ALL
     (SELECT seq FROM queuectl.jobs
-    WHERE 'completed' = ANY ($5::text[]) AND state = 'completed'
+    WHERE 'completed' = ANY ($5::text[]) AND state = 'completed' AND seq < $6
         AND ($1::text IS NULL
             OR queue = (SELECT number FROM queuectl.queues WHERE name = $1))
         AND ($2::bigint IS NULL OR created_at >= $2)
@@ -28,7 +29,7 @@ WITH found AS MATERIALIZED (
     ORDER BY seq DESC LIMIT $4)
     UNION ALL
     (SELECT seq FROM queuectl.jobs
-    WHERE 'failed' = ANY ($5::text[]) AND state = 'failed'
+    WHERE 'failed' = ANY ($5::text[]) AND state = 'failed' AND seq < $6
         AND ($1::text IS NULL
             OR queue = (SELECT number FROM queuectl.queues WHERE name = $1))
         AND ($2::bigint IS NULL OR created_at >= $2)
@@ -36,7 +37,7 @@ WITH found AS MATERIALIZED (
     ORDER BY seq DESC LIMIT $4)
     UNION ALL
     (SELECT seq FROM queuectl.jobs
-    WHERE 'dead' = ANY ($5::text[]) AND state = 'dead'
+    WHERE 'dead' = ANY ($5::text[]) AND state = 'dead' AND seq < $6
         AND ($1::text IS NULL
             OR queue = (SELECT number FROM queuectl.queues WHERE name = $1))
         AND ($2::bigint IS NULL OR created_at >= $2)
@@ -44,7 +45,7 @@ WITH found AS MATERIALIZED (
     ORDER BY seq DESC LIMIT $4)
     UNION ALL
     (SELECT seq FROM queuectl.jobs
-    WHERE 'cancelled' = ANY ($5::text[]) AND state = 'cancelled'
+    WHERE 'cancelled' = ANY ($5::text[]) AND state = 'cancelled' AND seq < $6
         AND ($1::text IS NULL
             OR queue = (SELECT number FROM queuectl.queues WHERE name = $1))
         AND ($2::bigint IS NULL OR created_at >= $2)

@@ -1,9 +1,9 @@
--- Jobs of a tag, newest first. $1 to $5 as in list_states, $6 the tag.
+-- Jobs of a tag, newest first. $1 to $6 as in list_states, $7 the tag.
 WITH found AS MATERIALIZED (
     SELECT t.seq
     FROM queuectl.tags t
         CROSS JOIN LATERAL (SELECT * FROM queuectl.jobs WHERE seq = t.seq OFFSET 0) j
-    WHERE t.tag = $6
+    WHERE t.tag = $7 AND t.seq < $6
         AND j.state = ANY ($5::text[])
         AND ($1::text IS NULL
             OR j.queue = (SELECT number FROM queuectl.queues WHERE name = $1))

@@ -1,7 +1,7 @@
--- Jobs of a tag, newest first. ?1 to ?10 as in list_states, ?11 the tag.
+-- Jobs of a tag, newest first. ?1 to ?11 as in list_states, ?12 the tag.
 WITH found AS MATERIALIZED (
     SELECT t.seq FROM tags t JOIN jobs j ON j.seq = t.seq
-    WHERE t.tag = ?11
+    WHERE t.tag = ?12 AND t.seq < ?11
         AND (?1 IS NULL OR j.queue = ?1)
         AND (?2 IS NULL OR j.created_at >= ?2)
         AND (?3 IS NULL OR (j.ready IS NULL AND j.finished_at < ?3))
