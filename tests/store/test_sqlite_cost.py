@@ -183,6 +183,59 @@ def test_a_workers_turns_compile_no_statement_anew(tmp_path: Path) -> None:
         assert compiled == []
 
 
+def statements(store: SqliteStore, operation: Callable[[], object]) -> int:
+    """How many statements this executes: each holds the writer for Python's part of it."""
+    count = 0
+
+    def note(*_what: object) -> bool:
+        nonlocal count
+        count += 1
+        return True
+
+    store._db.connection.exec_trace = note
+    try:
+        operation()
+    finally:
+        store._db.connection.exec_trace = None
+    return count
+
+
+@pytest.mark.parametrize("verb", ["finish", "fail", "cancel", "delete"])
+def test_as_many_as_wait_for_one_job_are_settled_in_the_same_few_statements(
+    tmp_path: Path, verb: str
+) -> None:
+    with SqliteStore(str(tmp_path / "q.db"), "") as store, living_worker(store) as worker:
+        count = {}
+        for each in (FEW, MANY):
+            add(store, f"need{each}", max_retries=1)
+            store.enqueue([a_job(after=(f"need{each}",)) for _ in range(each)], T0)
+            if verb in ("finish", "fail"):
+                end = the_end(worker.claim_one(), COMPLETED if verb == "finish" else FAILED)
+                count[each] = statements(store, lambda end=end: worker.turn(end))
+                store.set_queue("default", paused=True)
+                left = store.list_jobs(Filter(states=(PENDING,)))
+                assert len(left) == (each if verb == "finish" else 0)
+                store.delete([job.id for job in left], T0)
+                store.set_queue("default", paused=False)
+            else:
+                do = getattr(store, verb)
+                count[each] = statements(store, lambda do=do, n=each: do([f"need{n}"], T0))
+                assert not store.list_jobs(Filter(states=(PENDING,)))
+        assert count[MANY] == count[FEW]
+
+
+def test_a_claim_costs_no_statement_for_queues_with_nothing_to_claim(tmp_path: Path) -> None:
+    with SqliteStore(str(tmp_path / "q.db"), "") as store, living_worker(store) as worker:
+        add(store, "a", "b", "c", "d", "e")
+        count = statements(store, worker.run_one)
+        done = store.enqueue([a_job(queue=f"q{n}", run_at=T0 + HOUR) for n in range(200)], T0)
+        store.cancel(done, T0)
+        assert statements(store, worker.run_one) <= count
+        worker.claim(3)
+        drained = statements(store, worker.turn)
+        assert drained <= count
+
+
 @pytest.mark.parametrize("verb", ["delete", "prune"])
 def test_jobs_that_are_gone_leave_nothing_behind(tmp_path: Path, verb: str) -> None:
     with SqliteStore(str(tmp_path / "q.db"), "") as store, living_worker(store) as worker:

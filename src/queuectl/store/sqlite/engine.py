@@ -137,9 +137,13 @@ class Engine(Ends, Store):
         if next_due is not None and next_due <= now:
             return True
         return bool(want.free + want.ahead) and any(
-            (room is None or room > 0) and self._db.execute(sql("any_ready"), (number,)).get
-            for number, room in open_queues.items()
+            room is None or room > 0 for room in self._with_ready(open_queues).values()
         )
+
+    def _with_ready(self, open_queues: Mapping[int, int | None]) -> dict[int, int | None]:
+        """Those of the queues in which there is something to claim."""
+        ready = self._db.execute(sql("ready_queues"))
+        return {number: open_queues[number] for (number,) in ready if number in open_queues}
 
     def _answer(
         self,
@@ -157,11 +161,13 @@ class Engine(Ends, Store):
         return Turn.make((claims, refused, cancels, stop, next_due, drained, freed))
 
     def _drained(self, open_queues: Mapping[int, int | None], counts: _Counted | None) -> bool:
-        if any(self._db.execute(sql("any_ready"), (number,)).get for number in open_queues):
+        if self._with_ready(open_queues):
             return False
+        rows = self._db.execute(sql("unfinished_counts"))
+        saved = {(queue, state): n for queue, state, n in rows}
         for number in open_queues:
             for state in (FAILED, PROCESSING):
-                n = self._db.execute(sql("count"), (number, state)).get or 0
+                n = saved.get((number, state), 0)
                 if n + (counts.pending_change(number, state) if counts else 0):
                     return False
         return True
@@ -196,7 +202,7 @@ class Engine(Ends, Store):
         if most <= 0:
             return []
         rows: list[Any] = []
-        for number, room in open_queues.items():
+        for number, room in self._with_ready(open_queues).items():
             limit = most if room is None else min(most, room)
             if limit > 0:
                 rows += self._db.execute(sql("pick"), (number, limit))

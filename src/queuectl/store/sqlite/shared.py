@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from queuectl.store.encoding import made_up_number
+from queuectl.model import CANCELLED, PENDING
+from queuectl.store.encoding import made_up_number, store_list
 from queuectl.store.sqlite.database import sql
 
 TYPE_CHECKING = False
@@ -39,25 +40,22 @@ class Shared:
 
     def _free_waiting(self, seq: int, counts: _Counted, now: int) -> None:
         """This job completed: those that waited for it alone can go on."""
-        waiting = self._db.execute(sql("drop_waits_for"), (seq,)).fetchall()
-        for (child,) in waiting:
-            counts.freed += bool(self._db.execute(sql("unblock_if_free"), (child, now)).get)
+        freed = self._db.execute(sql("free_waiting"), (seq, now)).fetchall()
+        counts.freed += sum([ready for (ready,) in freed])
+        self._db.execute(sql("drop_waits_for"), (seq,))
 
     def _cancel_waiting(self, seq: int, state: str, counts: _Counted, now: int) -> None:
         """This job can no longer succeed: cancel those that wait for it, and so on down."""
-        doomed = [(seq, state)]
-        while doomed:
-            needs, state = doomed.pop()
-            waiting = self._db.execute(sql("waiting_for"), (needs,)).fetchall()
-            if not waiting:
-                continue
-            name = self._db.execute(sql("job_name"), (needs,)).get
-            for (child,) in waiting:
-                self._db.execute(sql("drop_waits_of"), (child,))
-                why = f"waited for {name}, which is {state}"
-                queue = self._db.execute(sql("cancel"), (child, now, why)).get
-                counts.move(queue, "pending", "cancelled")
-                doomed.append((child, "cancelled"))
+        gone = [seq]
+        while True:
+            values = (store_list(gone), now, state)
+            doomed = self._db.execute(sql("cancel_waiting"), values).fetchall()
+            if not doomed:
+                return
+            gone, state = [child for child, _queue in doomed], CANCELLED
+            self._db.execute(sql("drop_waits_of_all"), (store_list(gone),))
+            for _child, queue in doomed:
+                counts.move(queue, PENDING, CANCELLED)
 
 
 class _Counted:

@@ -1,1 +1,1 @@
-DELETE FROM waits WHERE needs = ?1 RETURNING seq
+DELETE FROM waits WHERE needs = ?1

@@ -1,1 +1,0 @@
-SELECT EXISTS (SELECT 1 FROM jobs WHERE ready = 1 AND queue = ?1)

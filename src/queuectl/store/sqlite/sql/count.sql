@@ -1,1 +1,0 @@
-SELECT n FROM counts WHERE queue = ?1 AND state = ?2

@@ -1,1 +1,0 @@
-SELECT coalesce(id, 'j' || seq) FROM jobs WHERE seq = ?1

@@ -1,0 +1,1 @@
+SELECT queue, state, n FROM counts WHERE state IN ('failed', 'processing') AND n <> 0

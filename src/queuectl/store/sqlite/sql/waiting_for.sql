@@ -1,1 +1,0 @@
-SELECT seq FROM waits WHERE needs = ?1
