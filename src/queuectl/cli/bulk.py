@@ -69,7 +69,7 @@ def act(args: argparse.Namespace, store: Store, rule: Rule, do: Do, now: int) ->
             jobs.reverse()  # in parts, too, a job finds those it waits for revived already
         ids = [job.id for job in jobs]
         waiting = _waiting(args, store, rule, ids)
-        changes = _foreseen(store, jobs, rule) if args.dry_run else in_parts(do, ids)
+        changes = _foreseen(store, jobs, rule) if args.dry_run else in_parts(store, do, ids)
         return _answer(args, store, rule, changes, waiting)
     if is_filtered(args):
         raise BadInput("either ids or options that choose jobs, not both")
@@ -98,10 +98,12 @@ def chosen(args: argparse.Namespace, rule: Rule, now: int) -> Filter:
     return which
 
 
-def in_parts(do: Do, ids: Sequence[str]) -> list[Change]:
+def in_parts(store: Store, do: Do, ids: Sequence[str]) -> list[Change]:
     """Do it to jobs that were found a moment ago, some at a time; those gone are left out."""
     changes: list[Change] = []
     for start in range(0, len(ids), _AT_ONCE):
+        if start:
+            store.give_way()
         changes += _those_left(do, ids[start : start + _AT_ONCE])
     return changes
 

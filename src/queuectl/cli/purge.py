@@ -75,7 +75,7 @@ def _older(args: argparse.Namespace, now: int) -> int:
 
 def _remove(store: Store, which: Filter, now: int) -> int:
     ids = [job.id for job in store.each_job(which)]
-    changes = in_parts(lambda part: store.delete(part, now, which.states), ids)
+    changes = in_parts(store, lambda part: store.delete(part, now, which.states), ids)
     return len([change for change in changes if change.result == "done"])
 
 
@@ -83,4 +83,5 @@ def _prune(store: Store, before: int) -> int:
     count = 0
     while removed := store.prune(before, _AT_ONCE):
         count += removed
+        store.give_way()
     return count

@@ -341,6 +341,10 @@ class Store(Intake):
         """Pause or resume a queue, or limit its runs at a time (0: no limit). It comes into
         being if need be."""
 
+    def give_way(self) -> None:
+        """To be called between the parts of long work: let those go first who have waited.
+        Nothing to do for a store that many can change at a time."""
+
     @abstractmethod
     def stats(self) -> Stats:
         """Counts. Costs the same however many jobs there are."""

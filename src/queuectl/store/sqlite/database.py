@@ -24,6 +24,7 @@ _FOLDER = os.path.dirname(os.path.abspath(__file__))
 VERSION = 1
 MIN_COMPATIBLE = 1
 _LONG_LOG = 256 * 1024
+_LONGEST_NAP = 0.01
 _STATEMENTS = 400
 """How many apsw keeps compiled: a ring, in which each row of an executemany takes a place."""
 
@@ -177,8 +178,13 @@ class Database:
         if time.monotonic() >= self._deadline:
             return False
         # Uneven and short: SQLite's own handler soon sleeps 100 ms at a time.
-        time.sleep(min(0.0005 * (tries + 1), 0.01) * (0.5 + os.urandom(1)[0] / 255))
+        time.sleep(min(0.0005 * (tries + 1), _LONGEST_NAP) * (0.5 + os.urandom(1)[0] / 255))
         return True
+
+    def give_way(self) -> None:
+        """Leave the lock alone until everybody who waits for it has tried: there is no line,
+        and who takes it again at once has it for good."""
+        time.sleep(_LONGEST_NAP * 2)
 
     def write(self) -> _Transaction:
         """`with database.write():` holds the write lock; commits, durably, or rolls back."""

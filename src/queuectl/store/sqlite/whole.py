@@ -25,5 +25,8 @@ class SqliteStore(SqliteIntake, Engine, Verbs, Inquiry):
             else:
                 self._db.execute(sql("set_config"), (key, text))
 
+    def give_way(self) -> None:
+        self._db.give_way()
+
     def change_mark(self) -> object:
         return self._db.change_mark()
