@@ -49,6 +49,8 @@ def filled(folder: Path, each: int) -> SqliteStore:
     store.enqueue([a_job(queue="full", priority=9) for _ in range(each)], T0)
     with_many = store.enqueue([a_job(queue="paused")], T0)[0]
     store.enqueue([a_job(after=(with_many,)) for _ in range(each)], T0)
+    store.set_queue("late", paused=True)
+    add(store, "late", queue="late")
     add(store, "x", "y", "z")
     return store
 
@@ -103,6 +105,13 @@ OPERATIONS: dict[str, Operation] = {
     "list dead": lambda store, _worker: store.list_jobs(Filter(states=(DEAD,), limit=10)),
     "list running": lambda store, _worker: store.list_jobs(Filter(states=(PROCESSING,))),
     "list failed": lambda store, _worker: store.list_jobs(Filter(states=(FAILED,), limit=10)),
+    "list a queue": lambda store, _worker: store.list_jobs(Filter(queue="late")),
+    "list pending of a queue": lambda store, _worker: store.list_jobs(
+        Filter(queue="late", states=(PENDING, FAILED))
+    ),
+    "list what a queue has none of": lambda store, _worker: store.list_jobs(
+        Filter(queue="late", states=(COMPLETED,), limit=10)
+    ),
     "ids that begin so": lambda store, _worker: store.ids_like("x", (), 10),
     "tags that begin so": lambda store, _worker: store.tags_like("t", 10),
     "list a tag": lambda store, _worker: store.list_jobs(Filter(tag="t", limit=10)),

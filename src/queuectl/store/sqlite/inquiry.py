@@ -57,10 +57,18 @@ class Inquiry(Shared, Store):
                 rows = self._db.execute(sql("list_dead"), (*bounds, which.tag, ended, seq))
             elif which.tag is not None:
                 rows = self._db.execute(sql("list_tag"), (*bounds, *chosen, seq, which.tag))
-            elif which.states:
-                rows = self._db.execute(sql("list_states"), (*bounds, *chosen, seq))
             else:
-                rows = self._db.execute(sql("list_all"), (*bounds, seq))
+                # No more than there are: whoever has found the last one reads no further.
+                values = (compact(list(states)), queue)
+                there = dict(self._db.execute(sql("count_states"), values))
+                chosen = tuple(state in there for state in STATES)
+                found = sum(there.values())
+                most = found if which.limit is None else min(which.limit, found)
+                bounds = (*bounds[:-1], most)
+                if which.states:
+                    rows = self._db.execute(sql("list_states"), (*bounds, *chosen, seq))
+                else:
+                    rows = self._db.execute(sql("list_all"), (*bounds, seq))
             return [read_job(row) for row in rows]
 
     def ids_like(self, beginning: str, states: Sequence[str], limit: int) -> list[str]:
