@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -156,6 +157,24 @@ def test_a_guard_is_started_when_the_machine_has_descriptors_again(
     assert (open_files(os.getpid()), children_of(os.getpid())) == (before, children)
     guard.keep({"0a0a0a0a": bystander.pid})
     # That it knows of the worker shows when nobody else keeps the fence.
+    assert bystander.wait(10) == -signal.SIGKILL
+    file.remove()
+
+
+def test_a_guard_is_started_when_an_upgrade_is_over(
+    guard: Guard,
+    bystander: subprocess.Popen[bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = SlotFile(str(tmp_path / "slots"), "0a0a0a0a", 4)
+    file.set_fence(boot_ns() + 500_000_000)
+    before = open_files(os.getpid())
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(tmp_path / "removed" / "python"))
+        guard.keep({"0a0a0a0a": bystander.pid})
+    assert open_files(os.getpid()) == before
+    guard.keep({"0a0a0a0a": bystander.pid})
     assert bystander.wait(10) == -signal.SIGKILL
     file.remove()
 
