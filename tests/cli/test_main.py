@@ -13,6 +13,7 @@ import pytest
 
 from conftest import Cli
 from queuectl import __version__
+from queuectl.cli import commands
 from queuectl.cli.commands import COMMANDS, HIDDEN, WELCOME
 from queuectl.cli.context import note
 from queuectl.cli.main import command_line
@@ -248,6 +249,59 @@ def test_a_full_disk_behind_stdout_is_told(cli: Cli) -> None:
     _, err = process.communicate(timeout=20)
     assert process.returncode == 5
     assert err == "queuectl: No space left on device\n"
+
+
+def with_few_descriptors(cli: Cli, limit: int, *words: str) -> subprocess.Popen[str]:
+    line = f'ulimit -n {limit}; exec "$@"'
+    return subprocess.Popen(
+        ["sh", "-c", line, "sh", sys.executable, "-m", "queuectl", *words],
+        env=cli.env,
+        cwd=cli.work,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("limit", [5, 6, 7, 8])
+def test_a_want_of_descriptors_is_one_clear_line(cli: Cli, limit: int) -> None:
+    cli.ok("enqueue", "true")
+    process = with_few_descriptors(cli, limit, "show", "j1")
+    _, err = process.communicate(timeout=20)
+    if process.returncode:
+        assert process.returncode == 5
+        assert err.count("\n") == 1
+        assert "Too many open files" in err
+
+
+@pytest.mark.parametrize("limit", [5, 7, 9, 13, 14, 15, 16])
+def test_workers_that_want_descriptors_say_so(cli: Cli, limit: int) -> None:
+    cli.ok("init-db")
+    process = with_few_descriptors(cli, limit, "worker", "start", "--drain")
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if " ready on " in line:  # enough to begin with, on this machine
+            process.kill()
+            break
+    assert "Traceback" not in said
+    if process.wait(20) >= 0:
+        assert process.returncode in (0, 5)
+        assert process.returncode == 0 or "Too many open files" in said
+    process.stderr.close()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ImportError("failed to map segment")])
+def test_a_want_of_memory_is_one_clear_line(
+    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(_command: str) -> None:
+        raise error
+
+    monkeypatch.setattr(commands, "load", load)
+    assert command_line(["status"]) == 5
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_folders_named_from_here_are_the_same_for_those_who_go_elsewhere(

@@ -101,7 +101,11 @@ def report(error: QueuectlError, as_json: bool) -> None:
 
 def system_error(error: OSError) -> QueuectlError:
     """An error of the operating system that nobody foresaw, in one line."""
+    from queuectl.host import is_shortage
+
     reason = error.strerror or type(error).__name__
+    if is_shortage(error):  # whatever was just being opened
+        return StoreError(f"this machine is short: {reason}")
     name = error.filename
     where = f"{os.fsdecode(name)}: " if isinstance(name, str | bytes) else ""
     return StoreError(f"{where}{reason}")

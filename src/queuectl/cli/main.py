@@ -7,7 +7,14 @@ import os
 import sys
 
 from queuectl.cli import commands
-from queuectl.errors import BAD_USAGE, INTERRUPTED, OWN_FAILURE, BadInput, QueuectlError
+from queuectl.errors import (
+    BAD_USAGE,
+    INTERRUPTED,
+    OWN_FAILURE,
+    BadInput,
+    QueuectlError,
+    StoreError,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +55,10 @@ def command_line(words: list[str]) -> int:
         failure = BadInput("this is not valid Unicode (UTF-8)")
     except RecursionError:
         failure = BadInput("this is nested too deeply")
+    except MemoryError:
+        failure = StoreError("this machine is short: no memory is left for queuectl")
+    except ImportError as error:  # short of memory, or an upgrade is under way
+        failure = StoreError(f"queuectl can't be loaded: {error}")
     except OSError as error:
         from queuectl.cli.context import system_error
 

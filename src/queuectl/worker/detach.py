@@ -17,6 +17,7 @@ from logging.handlers import RotatingFileHandler
 from queuectl import host
 from queuectl.errors import QueuectlError, StoreError
 from queuectl.store import lasting_url, open_store
+from queuectl.worker import shortage
 from queuectl.worker.supervisor import Plan, Supervisor
 
 _LOG_BYTES = 5 * 1024 * 1024
@@ -80,10 +81,12 @@ def main(argv: list[str]) -> int:
     answer = _Answer(int(argv[3]))
     host.keep_only(answer.descriptor)
     os.chdir("/")
-    _sweep(argv[2])
-    log = _Log(os.path.join(argv[2], f"worker-{os.getpid()}.log"))
+    log = None
     try:
-        code = Supervisor(plan, lambda pids: answer.give({"pids": pids})).run()
+        with shortage.as_store_error():
+            _sweep(argv[2])
+            log = _Log(os.path.join(argv[2], f"worker-{os.getpid()}.log"))
+            code = Supervisor(plan, lambda pids: answer.give({"pids": pids})).run()
     except QueuectlError as error:
         print(f"queuectl: {error.message}", file=sys.stderr)
         answer.give({"error": error.message, "hint": error.hint, "exit_code": error.exit_code})
@@ -91,7 +94,8 @@ def main(argv: list[str]) -> int:
     except Exception:
         traceback.print_exc()
         code = 70  # EX_SOFTWARE
-    log.close()
+    if log is not None:
+        log.close()
     return code
 
 
@@ -143,7 +147,7 @@ class _Log:
         os.dup2(write, 2)
         os.close(write)
         self._thread = threading.Thread(target=self._copy, args=(read,), daemon=True)
-        self._thread.start()
+        shortage.start(self._thread)
 
     def _copy(self, descriptor: int) -> None:
         with os.fdopen(descriptor, encoding="utf-8", errors="replace") as lines:

@@ -31,7 +31,7 @@ class Ear:
 
     def start(self) -> None:
         """Begin to listen."""
-        self._thread.start()
+        shortage.start(self._thread)
 
     def stop(self) -> None:
         """The worker has left; the thread ends with the process."""

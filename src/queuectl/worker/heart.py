@@ -56,7 +56,7 @@ class Heart:
 
     def start(self) -> None:
         """Begin to beat."""
-        self._thread.start()
+        shortage.start(self._thread)
 
     def stop(self) -> None:
         """The worker has left."""

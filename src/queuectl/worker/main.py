@@ -21,7 +21,7 @@ from queuectl.clock import now_ms
 from queuectl.errors import QueuectlError, StoreError, StoreTooNew
 from queuectl.model import Worker
 from queuectl.store import lasting_url, open_store
-from queuectl.worker import OUTDATED, faultpoints
+from queuectl.worker import OUTDATED, faultpoints, shortage
 from queuectl.worker.doorbell import Doorbell
 from queuectl.worker.ear import Ear
 from queuectl.worker.heart import Heart, boot_ns
@@ -50,29 +50,34 @@ def main(argv: list[str]) -> int:
     lists = {name: tuple(value) for name, value in words.items() if isinstance(value, list)}
     settings = Settings(**{**words, **lists})
     lifeline, ready = int(argv[2]), int(argv[3])
-    host.keep_only(lifeline, ready)
-    faultpoints.arm()
-    signals, _write = catch((signal.SIGCHLD, *_GRACEFUL, *_AT_ONCE))
     try:
-        with open_store(url) as store:
-            if store.uid != settings.store_uid:  # what watches over us looks elsewhere
-                print(f"queuectl: {store.url} is another store than before", file=sys.stderr)
-                return OUTDATED
-            config = store.config()
-            began = boot_ns()
-            slot_file = _slot_file(store.slot_dir, settings)
-            try:
-                store.register(_describe(settings))
-            except BaseException:
-                slot_file.remove()
-                raise
-            leases = store.leases
-            # Registering read it too; should it have been lowered between, the lower holds.
-            lease = min(config.lease_seconds, store.config().lease_seconds)
-            faultpoints.reach("worker.registered")
+        with shortage.as_store_error():
+            host.keep_only(lifeline, ready)
+            faultpoints.arm()
+            return _begin(url, settings, lifeline, ready)
     except QueuectlError as error:
         print(f"queuectl: {error.message}", file=sys.stderr)
         return OUTDATED if isinstance(error, StoreTooNew) else error.exit_code
+
+
+def _begin(url: str, settings: Settings, lifeline: int, ready: int) -> int:
+    signals, _write = catch((signal.SIGCHLD, *_GRACEFUL, *_AT_ONCE))
+    with open_store(url) as store:
+        if store.uid != settings.store_uid:  # what watches over us looks elsewhere
+            print(f"queuectl: {store.url} is another store than before", file=sys.stderr)
+            return OUTDATED
+        config = store.config()
+        began = boot_ns()
+        slot_file = _slot_file(store.slot_dir, settings)
+        try:
+            store.register(_describe(settings))
+        except BaseException:
+            slot_file.remove()
+            raise
+        leases = store.leases
+        # Registering read it too; should it have been lowered between, the lower holds.
+        lease = min(config.lease_seconds, store.config().lease_seconds)
+        faultpoints.reach("worker.registered")
     heart = None
     if leases:
         heart = Heart(url, settings.worker_id, lease, began, slot_file)

@@ -16,6 +16,7 @@ from select import POLLIN, poll
 
 from queuectl.errors import QueuectlError, StoreError
 from queuectl.host import is_shortage
+from queuectl.worker import shortage
 from queuectl.worker.run import NEVER
 
 TYPE_CHECKING = False
@@ -67,7 +68,7 @@ class StoreThread:
 
     def start(self) -> None:
         """Open the store and begin; calls may be made before."""
-        self._thread.start()
+        shortage.start(self._thread)
 
     def fileno(self) -> int:
         """For the selector."""

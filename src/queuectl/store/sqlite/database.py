@@ -285,6 +285,11 @@ def _why_not(path: str) -> str:
         return "it is a directory"
     if not os.access(path, os.R_OK | os.W_OK):
         return "no permission"
+    try:
+        for descriptor in os.pipe():  # SQLite does not say so, and needs two at a time
+            os.close(descriptor)
+    except OSError as error:
+        return str(error.strerror)
     return "no permission for its folder, or no space"
 
 
