@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from queuectl.clock import now_ms
 from queuectl.model import CANCELLED, COMPLETED, DEAD, FAILED, PENDING, PROCESSING
+from queuectl.worker.slots import Watch
 
 from .helpers import NEVER, PATIENCE, Shop, lines_of, lives, time_passes, wait_until
 
@@ -49,6 +51,38 @@ def test_a_job_for_later_starts_when_it_is_due_and_not_before(shop: Shop) -> Non
     job = shop.wait_for(shop.add("true", run_at=due))
     assert job.started_at is not None
     assert due <= job.started_at
+
+
+CLOCK_THAT_IS_SET = """
+import os, time
+real, real_ns = time.time, time.time_ns
+ahead = lambda: 3600 if os.path.exists({flag!r}) else 0
+time.time = lambda: real() + ahead()
+time.time_ns = lambda: real_ns() + ahead() * 1_000_000_000
+"""
+
+
+def test_a_job_for_later_starts_soon_when_the_clock_is_set_past_its_time(
+    shop: Shop, site: Callable[[str], dict[str, str]]
+) -> None:
+    """As when the machine has slept."""
+    shop.configure(worker_poll_interval=0.1)
+    flag = shop.folder / "set"
+    shop.start(env=site(CLOCK_THAT_IS_SET.format(flag=str(flag))))
+    job_id = shop.add("true", run_at=now_ms() + 3_000_000)
+    shop.run("true")
+    watch = Watch(shop.store.slot_dir, shop.worker().id)
+
+    def is_at_rest() -> bool:
+        before = watch.turns()
+        time_passes(0.5)
+        return watch.turns() == before
+
+    wait_until(is_at_rest)
+    watch.close()
+    flag.touch()
+    # A loop that nothing wakes turns every 20 s.
+    shop.wait_for(job_id, COMPLETED, seconds=10)
 
 
 def test_an_idle_worker_starts_a_job_at_once_without_waiting_for_its_poll(shop: Shop) -> None:

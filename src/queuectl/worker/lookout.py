@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _BEATS_A_LEASE = 2
 """Where a lock proves that a worker lives, they only tell people when it last went round."""
 _LOOKS_A_LEASE = 6
+_LEAP = 0.5
+"""Seconds that the time of day may move against the clock that timers run on, unnoticed."""
 _PRUNE_EVERY = 60.0
 _PRUNED_AT_ONCE = 1000
 
@@ -39,6 +41,7 @@ class Lookout:
         self._slot_file = slot_file
         self._config = config
         self._mark: object = None
+        self._time_of_day = 0.0
         self._beat_at = 0.0
         self._look_at = 0.0
         self._prune_at = 0.0
@@ -60,9 +63,19 @@ class Lookout:
             every = min(_PRUNE_EVERY, retention)
             self._prune_at = now + (0 if pruned == _PRUNED_AT_ONCE else every)
         changed, config = self._changes(store)
+        changed |= self._clock_leapt()
         if not changed and not gone:
             return None
         return News(changed, config, tuple(gone), store.slot_dir)
+
+    def _clock_leapt(self) -> bool:
+        """Whether it was set, or the machine slept, since the last round: what falls due may
+        be due now."""
+        time_of_day = time.time() - time.monotonic()
+        if abs(time_of_day - self._time_of_day) < _LEAP:
+            return False
+        self._time_of_day = time_of_day
+        return True
 
     def _changes(self, store: Store) -> tuple[bool, Config | None]:
         mark = store.change_mark()
