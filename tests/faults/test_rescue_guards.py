@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import pytest
 
 from queuectl import host
-from queuectl.store.slotlock import is_locked
+from queuectl.store.slotlock import is_locked, try_lock
 from queuectl.worker.census import Census
 from queuectl.worker.process import MARK
 from queuectl.worker.report import Report
@@ -66,6 +66,24 @@ def test_a_worker_is_rescued_by_one_at_a_time(folder: str) -> None:
     again = Rescue.begin(folder, "dead", UID)
     assert again is not None
     again.close(done=True)
+
+
+def test_a_look_at_a_dead_workers_file_does_not_put_off_its_rescue(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else `worker stop`, which looks but once, would leave its jobs as they are."""
+    _left_by(folder, "dead")
+    look = try_lock(os.path.join(folder, "dead"), shared=True)
+    assert look is not None
+
+    def the_look_is_over(_seconds: float) -> None:
+        monkeypatch.undo()
+        os.close(look)
+
+    monkeypatch.setattr(time, "sleep", the_look_is_over)
+    rescue = Rescue.begin(folder, "dead", UID)
+    assert rescue is not None
+    rescue.close(done=True)
 
 
 @contextmanager

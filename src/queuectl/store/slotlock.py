@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
+
+_TRIES = 20
+_LOOKS_TAKE = 0.001
 
 
 def try_lock(path: str, *, shared: bool = False) -> int | None:
@@ -18,12 +22,25 @@ def try_lock(path: str, *, shared: bool = False) -> int | None:
     Raises FileNotFoundError.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
+    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    tries = 1 if shared else _TRIES
+    while not _lock(descriptor, how):
+        tries -= 1
+        # Its owner shares it with nobody; who can share it was only kept off by a look.
+        if not tries or not _lock(descriptor, fcntl.LOCK_SH):
+            os.close(descriptor)
+            return None
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        time.sleep(_LOOKS_TAKE)
     return descriptor
+
+
+def _lock(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def is_locked(folder: str, worker_id: str) -> bool | None:

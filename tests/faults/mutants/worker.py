@@ -25,7 +25,7 @@ ENGINE = [
     Mutant(
         "a rescuer does not lock the file",
         "src/queuectl/store/slotlock.py",
-        "fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)",
+        "fcntl.flock(descriptor, how | fcntl.LOCK_NB)",
         "pass",
         _GUARDS,
     ),
@@ -39,7 +39,7 @@ ENGINE = [
     Mutant(
         "who looks is taken for the owner",
         "src/queuectl/store/slotlock.py",
-        "(fcntl.LOCK_SH if shared else fcntl.LOCK_EX)",
+        "fcntl.LOCK_SH if shared else fcntl.LOCK_EX",
         "fcntl.LOCK_EX",
         _ROSTER,
     ),
