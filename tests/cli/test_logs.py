@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 
+import pytest
+
 from queuectl.cli.outputs import Piece, last_lines
 from queuectl.clock import now_ms
 from queuectl.model import STDERR, STDOUT, Chunk, OutputPart
+from queuectl.worker.output import OutputBuffer
 
 from .scene import DEADLINE, Scene, read_until
 
@@ -62,6 +65,18 @@ def test_what_was_dropped_is_said_where_it_is_missing(scene: Scene) -> None:
     assert said.err == "queuectl: 5,000 bytes of stdout dropped here\n"
     shape = scene.run("logs", "j1", "--json").json
     assert shape["dropped"] == {"stdout": 5_000, "stderr": 0}
+
+
+@pytest.mark.parametrize("words", [(), ("-n", "5")])
+def test_of_output_that_is_not_kept_it_says_how_much_there_was(
+    scene: Scene, words: tuple[str, ...]
+) -> None:
+    claim = scene.start("j1")
+    buffer = OutputBuffer(claim.token, 0)
+    buffer.take(STDOUT, b"hello\n")
+    scene.end(claim, output=buffer.changes())
+    said = scene.run("logs", "j1", *words)
+    assert (said.out, said.err) == ("", "queuectl: 6 bytes of stdout dropped here\n")
 
 
 def test_the_last_lines_alone_can_be_asked_for(scene: Scene) -> None:

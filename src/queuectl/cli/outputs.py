@@ -49,7 +49,7 @@ class Reader:
         if chunks:
             self._last = chunks[-1].number
         pieces = [self._unread(chunk) for chunk in chunks if chunk.stream in self._ends]
-        return [piece for piece in pieces if piece.data]
+        return [piece for piece in pieces if piece.data or piece.dropped]
 
     def _unread(self, chunk: Chunk) -> Piece:
         end = self._ends[chunk.stream]
@@ -119,4 +119,4 @@ def last_lines(pieces: Sequence[Piece], lines: int) -> list[Piece]:
         kept.append(piece if place < 0 else Piece(piece.stream, 0, piece.data[place + 1 :]))
         if not lines:
             break
-    return [piece for piece in reversed(kept) if piece.data]
+    return [piece for piece in reversed(kept) if piece.data or piece.dropped]

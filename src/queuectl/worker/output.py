@@ -1,6 +1,7 @@
 """What is kept of a run's output: of each stream the first and the last half of a limit.
 
-Memory is bounded by the limit, whatever the run prints.
+Memory is bounded by the limit, whatever the run prints. What is dropped shows as a gap between
+chunks; where no last half is kept (a limit of 0 or 1), an empty chunk tells where the end is.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class OutputBuffer:
             self._add(number, stream, offset, bytes(data[:room]), in_tail=False)
             data = data[room:]
             offset += room
-        if len(data) and self._tail:
+        if len(data):
             skip = max(0, len(data) - self._tail)
             self._add(number, stream, offset + skip, bytes(data[skip:]), in_tail=True)
             self._trim(stream)
@@ -97,7 +98,7 @@ class OutputBuffer:
     def _trim(self, stream: _Stream) -> None:
         excess = stream.tail_size - self._tail
         stream.tail_size -= max(0, excess)
-        while excess > 0:
+        while excess > 0 or (not self._tail and len(stream.tail) > 1):
             oldest = stream.tail[0]
             if len(oldest.data) > excess:
                 oldest.data = oldest.data[excess:]
