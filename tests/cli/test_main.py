@@ -263,6 +263,22 @@ def with_few_descriptors(cli: Cli, limit: int, *words: str) -> subprocess.Popen[
     )
 
 
+@pytest.mark.parametrize("words", [["true"], ["--json", "true"], ["--file", "-"]])
+def test_a_job_whose_id_cannot_be_written_is_said_to_be_enqueued(
+    cli: Cli, words: list[str]
+) -> None:
+    """Else it would be enqueued again."""
+    jobs = cli.work / "jobs"
+    jobs.write_text("true\n")
+    with jobs.open() as source, open("/dev/full", "w", encoding="ascii") as full:
+        process = cli.start("enqueue", *words, stdin=source, stdout=full)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 5
+    what = "1 job" if "--file" in words else "j1 is"
+    assert f"{what} enqueued; No space left on device" in err
+    assert cli.job("j1")["command"] == "true"
+
+
 @pytest.mark.parametrize("limit", [5, 6, 7, 8])
 def test_a_want_of_descriptors_is_one_clear_line(cli: Cli, limit: int) -> None:
     cli.ok("enqueue", "true")

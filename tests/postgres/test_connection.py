@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from postgres_server import PostgresServer
+from queuectl.cli.main import command_line
 from queuectl.errors import StoreError
 from queuectl.model import (
     COMPLETED,
@@ -273,6 +275,24 @@ def test_it_is_said_whether_what_failed_may_have_been_done(
     with pytest.raises(StoreError, match="may have been done") as told:
         proxied.enqueue(jobs, T0)
     assert "before you repeat it" in str(told.value.hint)
+
+
+def test_a_job_that_was_accepted_is_told_of_though_the_connection_is_lost_then(
+    server: PostgresServer,
+    database: str,
+    run_sql: Sql,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lose_connections(*_of: object) -> None:
+        run_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    monkeypatch.setattr("queuectl.cli.enqueue.wake", lose_connections)
+    assert command_line(["enqueue", "--json", "--db", server.url(database), "true"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == "j1"
 
 
 def test_an_interrupt_ends_a_wait_at_once(open_store: Open) -> None:

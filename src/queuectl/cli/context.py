@@ -12,7 +12,7 @@ from queuectl.store import open_intake, open_store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from queuectl.model import Worker
@@ -35,6 +35,19 @@ def intake_of(args: argparse.Namespace) -> Intake:
 def out(text: str) -> None:
     """A result: a line to stdout."""
     sys.stdout.write(text + "\n")
+
+
+def answer(done: str, say: Callable[[], object]) -> None:
+    """Say what was done. If that fails the error tells that it was: nobody is to repeat it."""
+    try:
+        say()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except (StoreError, OSError) as error:
+        told = system_error(error) if isinstance(error, OSError) else error
+        told.message = f"{done}; {told.message}"
+        raise told from None
 
 
 def note(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from queuectl.cli.context import (
+    answer,
     intake_of,
     note,
     on_terminal,
@@ -73,14 +74,13 @@ def run(args: argparse.Namespace) -> int:
         )
     fields = fields_of(args, now)
     if args.json:
-        from queuectl.cli.jsonshapes import job_json
-
         with store_of(args) as store:
-            out_json(job_json(store.get(_accept(store, command, fields, now)[1])))
+            _job, job_id = _accept(store, command, fields, now)
+            answer(f"{job_id} is enqueued", lambda: _out_json(store, job_id))
         return 0
     with intake_of(args) as intake:
         job, job_id = _accept(intake, command, fields, now)
-    out(job_id)
+    answer(f"{job_id} is enqueued", lambda: out(job_id))
     if job.run_at is not None or job.after or on_terminal():
         try:
             with store_of(args) as store:
@@ -102,6 +102,13 @@ def _accept(
     job_id = intake.enqueue([job], now)[0]
     wake(intake, bells)
     return job, job_id
+
+
+def _out_json(store: Store, job_id: str) -> None:
+    from queuectl.cli.jsonshapes import job_json
+    from queuectl.cli.waiting import patiently
+
+    out_json(job_json(patiently(store, lambda: store.get(job_id))))
 
 
 def say_what_holds_it(store: Store, job: NewJob, job_id: str, now: int) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from queuectl.cli.context import (
+    answer,
     as_one_line,
     note,
     on_terminal,
@@ -15,7 +17,7 @@ from queuectl.cli.context import (
 )
 from queuectl.cli.newjobs import fields_of, spec_of, when_it_runs
 from queuectl.clock import now_ms
-from queuectl.errors import BadInput, JobExists, JobNotFound
+from queuectl.errors import BadInput, JobExists, JobNotFound, StoreError
 from queuectl.worker.doorbell import wake
 
 TYPE_CHECKING = False
@@ -51,7 +53,15 @@ def enqueue_file(args: argparse.Namespace, now: int) -> int:
             except (BadInput, JobExists, JobNotFound) as error:
                 error.message += f"; {_accepted(lines.enqueued)} enqueued"
                 raise
-            _answer(args, store, lines)
+            except StoreError as error:
+                if lines.enqueued:
+                    error.message += f"; {_count(lines.enqueued, 'job')} enqueued before"
+                raise
+            done = f"{_count(lines.enqueued, 'job')} enqueued"
+            answer(done, lambda: _answer(args, lines, done))
+            if on_terminal() and not args.json:
+                with suppress(StoreError):  # they are accepted, whatever fails now
+                    warn_if_held(store, sorted(lines.queues))
             if not args.json and ("run_at" in fields or "delay" in fields):
                 run_at = fields.get("run_at", now + round(fields.get("delay", 0) * 1000))
                 note(when_it_runs("the first", run_at, now))
@@ -220,16 +230,14 @@ def _at_once(lines: _Lines, raw: Sequence[bytes]) -> None:
         raise refusal
 
 
-def _answer(args: argparse.Namespace, store: Store, lines: _Lines) -> None:
+def _answer(args: argparse.Namespace, lines: _Lines, done: str) -> None:
     if args.json:
         out_json({"enqueued": lines.enqueued, "skipped": lines.skipped})
         return
     ids = f": {lines.first} … {lines.last}" if lines.enqueued > 1 else f": {lines.first}"
-    out(f"{_count(lines.enqueued, 'job')} enqueued{ids if lines.enqueued else ''}")
+    out(f"{done}{ids if lines.enqueued else ''}")
     if lines.skipped:
         note(f"{_count(lines.skipped, 'bad line')} left out")
-    if on_terminal():
-        warn_if_held(store, sorted(lines.queues))
 
 
 def _accepted(before: int) -> str:
