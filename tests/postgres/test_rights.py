@@ -35,6 +35,18 @@ def grants(role: str) -> str:
     return block.replace("queuectl_worker", role)
 
 
+def test_who_may_have_too_few_connections_hears_how_many_it_takes(
+    server: PostgresServer, database: str, role: str, open_store: Open
+) -> None:
+    open_store().close()
+    server.run_sql(grants(role), database)
+    server.run_sql(f"ALTER ROLE {role} CONNECTION LIMIT 1")
+    open_store(server.url(database, role))
+    with pytest.raises(StoreError, match="too many connections") as refused:
+        open_store(server.url(database, role))
+    assert "4 for each worker" in str(refused.value.hint)
+
+
 def test_the_least_rights_suffice(
     server: PostgresServer, database: str, role: str, open_store: Open
 ) -> None:

@@ -98,6 +98,19 @@ def test_a_heart_that_hears_that_others_have_its_jobs_lets_the_fence_fall(
     heart = Heart("far away", "0a0a0a0a", LEASE, boot_ns(), slot_file)
     heart.start()
     wait_until(lambda: heart.seconds_left <= 0)
+    assert heart.end.message == "the lease could not be renewed: gone"
+    _wait_for_the_end_of("heart")
+
+
+def test_a_heart_that_reached_nobody_says_why(
+    slot_file: SlotFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heart_module, "open_store", Distant(1_000_000).open)
+    heart = Heart("far away", "0a0a0a0a", LEASE, boot_ns(), slot_file)
+    heart.start()
+    wait_until(lambda: heart.seconds_left <= 0)
+    assert "in time: this machine is short: Too many open files" in heart.end.message
+    heart.stop()
     _wait_for_the_end_of("heart")
 
 

@@ -41,11 +41,12 @@ class Calls:
         return len(self._made)
 
 
-def turns_over(calls: Calls) -> Turns:
+def turns_over(calls: Calls, report: Report | None = None) -> Turns:
     def ignored(*_what: object) -> None:
         return
 
-    return Turns("worker", calls, Report(2), ignored, ignored, ignored)  # type: ignore[arg-type]
+    report = report or Report(2)
+    return Turns("worker", calls, report, ignored, ignored, ignored)  # type: ignore[arg-type]
 
 
 def is_due(turns: Turns) -> bool:
@@ -200,6 +201,18 @@ def test_nothing_stands_by_during_a_pause() -> None:
     turns.stand_by(Want(1))
     with pytest.raises(IndexError):
         calls.ring()
+
+
+def test_what_helps_against_trouble_is_said_once(capfd: pytest.CaptureFixture[str]) -> None:
+    calls = Calls()
+    report = Report(2)
+    turns = turns_over(calls, report)
+    for _ in range(2):
+        turns.release([7])
+        calls.end(error=StoreError("cut", "mend it"))
+    report.flush()
+    said = capfd.readouterr().err
+    assert (said.count("cut; trying again"), said.count("try: mend it")) == (2, 1)
 
 
 def test_trouble_makes_what_stands_by_stand_down() -> None:

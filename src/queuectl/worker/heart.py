@@ -50,6 +50,7 @@ class Heart:
         self._lease = lease
         self._margin = min(lease / 2, max(_LEAST_MARGIN, lease / 10))
         self._slot_file = slot_file
+        self._trouble = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
         self._renewed(began)
@@ -66,6 +67,11 @@ class Heart:
     def seconds_left(self) -> float:
         """Until the fence falls: then the worker's jobs must end at once."""
         return (self._fence - time.clock_gettime_ns(time.CLOCK_BOOTTIME)) / 1e9
+
+    @property
+    def end(self) -> StoreError:
+        """Why it has fallen."""
+        return StoreError(f"the lease could not be renewed{self._trouble or ' in time'}")
 
     def _renewed(self, began: int) -> None:
         self._set_fence(began + round((self._lease - self._margin) * 1e9))
@@ -89,13 +95,16 @@ class Heart:
                 with shortage.as_store_error():
                     store = store or open_store(self._store_url, wait)
                     store.heartbeat(self._worker_id, now_ms())
-            except StoreError:
+            except StoreError as error:
+                self._trouble = f" in time: {error}"
                 pause = self._lease / _TRIES_A_LEASE
-            except QueuectlError:  # rescued: others have our jobs, or may any moment
+            except QueuectlError as error:  # rescued: others have our jobs, or may any moment
+                self._trouble = f": {error}"
                 self._set_fence(1)
                 return
             else:
                 self._renewed(began)
+                self._trouble = ""
                 pause = self._lease / _BEATS_A_LEASE
         if store is not None:
             store.close()

@@ -12,7 +12,7 @@ from collections import deque
 from random import random
 from selectors import EVENT_READ, DefaultSelector
 
-from queuectl.errors import QueuectlError, StoreError
+from queuectl.errors import QueuectlError
 from queuectl.model import Claim, Finish, Want
 from queuectl.records import Record
 from queuectl.transitions import settle
@@ -195,7 +195,7 @@ class Loop:
             left = self._heart.seconds_left
             self._look_within = min(_FENCE_LOOK, left)
             if left <= 0:
-                self._lose_all(StoreError("the lease could not be renewed in time"))
+                self._lose_all(self._heart.end)
         if now >= self._stop_at:
             self._stop_at = NEVER
             self._runs.cut_off(at_once=False)

@@ -267,7 +267,9 @@ class Turns:
         if isinstance(error, StoreTooNew):  # nothing was done
             self._on_outdated(error)
             return
+        self._report.line(f"store: {error}; trying again")
+        if error is not None and error.hint and not self._failing:
+            self._report.line(f"  try: {error.hint}")
         self._unsure = self._more = self._failing = True
         self.pause(self._retry_after)
         self._retry_after = min(self._retry_after * 2, _RETRY_MOST)
-        self._report.line(f"store: {error}; trying again")

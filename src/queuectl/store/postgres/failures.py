@@ -66,9 +66,9 @@ _PLAIN: tuple[tuple[type[psycopg.Error], str, str | None], ...] = (
 _REFUSED = (
     ("password", "~/.pgpass, or PGPASSFILE: a line HOST:PORT:DATABASE:USER:PASSWORD, mode 600"),
     ("does not exist", "createdb and createuser make them"),
-    ("too many clients", "raise its max_connections"),
-    ("too many connections", "raise its limit for this role or database"),
-    ("connection slots", "raise its max_connections"),
+    ("too many clients", "raise its max_connections: 4 for each worker"),
+    ("too many connections", "raise its limit for this role or database: 4 for each worker"),
+    ("connection slots", "raise its max_connections: 4 for each worker"),
     ("Connection refused", "is the server running, and the port right?"),
     ("resolve host", "is the host's name right?"),
 )
