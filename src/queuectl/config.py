@@ -110,6 +110,13 @@ def parse_value(key: str, text: str) -> Any:
     return value
 
 
+def unit(key: str) -> str:
+    """What a number counts; nothing where that is plain."""
+    if key == "output_limit":
+        return "bytes"
+    return "s" if KEYS[key].parse in (parse_duration, _time_limit) else ""
+
+
 def bounds(key: str) -> str:
     """What a number may be: `0 to 1000000`, `1 or more`."""
     rule = KEYS[key]

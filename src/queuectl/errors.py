@@ -50,6 +50,8 @@ class JobNotFound(NotFound):
         hint = "queuectl list shows the jobs there are"
         if job_id.isascii() and job_id.isdecimal():
             hint = f"did you mean j{job_id}?"
+        elif "," in job_id:
+            hint = f"ids stand apart: {' '.join(job_id.replace(',', ' ').split())}"
         super().__init__(f"there is no job {job_id!r}", hint)
         self.job_id = job_id
 

@@ -65,7 +65,7 @@ def test_words_without_dashes_are_refused_with_the_line_to_type(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "nothing to enqueue"),
+        ([], "--file - reads standard input"),
         (["--"], "no command after --"),
         (["ls", "--", "-l"], "'ls' stands before --"),
         (["-"], "no command"),

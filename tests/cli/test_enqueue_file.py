@@ -181,7 +181,7 @@ def test_options_hold_for_every_line_and_may_not_be_given_again(cli: Cli) -> Non
     [
         (["--file", "-", "true"], "can't both be given"),
         (["--file", "-", "--id", "x"], "--id names one job"),
-        (["--file", "missing"], "missing: No such file"),
+        (["--file", "missing"], "missing: No such file or directory; nothing was enqueued"),
         (["--file", "."], "Is a directory"),
     ],
 )

@@ -221,6 +221,9 @@ def test_worker_queue_and_config_tables() -> None:
     lines = [" ".join(x.split()) for x in render_config(Config(max_retries=5), WIDE)]
     assert "max_retries 5 (default 3)" in lines
     assert "backoff_base 2" in lines
+    assert "job_timeout 300 s" in lines
+    assert "output_limit 65536 bytes" in lines
+    assert "retention -" in lines
 
 
 def test_a_run_on_another_host_than_that_which_asked_says_where() -> None:

@@ -28,6 +28,8 @@ def test_show_tells_why_a_job_died_and_what_it_said_last(scene: Scene) -> None:
 
 def test_a_bare_number_is_answered_with_the_id_that_it_may_stand_for(scene: Scene) -> None:
     assert scene.run("show", "12").err.splitlines()[1] == "  did you mean j12?"
+    said = scene.run("cancel", "j1,j2,")
+    assert said.err.splitlines()[1] == "  try: ids stand apart: j1 j2"
     assert "queuectl list" in scene.run("show", "twelve").err
 
 

@@ -24,6 +24,7 @@ _AT_ONCE = 500
 _IDS_IN_A_HINT = 20
 _WAITING_NAMED = 10
 RETRY = "retry"
+DELETE = "delete"
 
 
 class Rule(Record):
@@ -128,10 +129,17 @@ def _answer(
         else:
             for change in refused:
                 note(f"{change.id} is {change.state}: skipped")
+            _say_how_to_delete(rule, [c.id for c in refused if c.state == PROCESSING])
         _name_waiting(changes, waiting, dry=args.dry_run)
         if not changes:
             note("no job fits")
     return REFUSED if refused else DONE
+
+
+def _say_how_to_delete(rule: Rule, running: Sequence[str]) -> None:
+    if rule.verb == DELETE and 0 < len(running) <= _IDS_IN_A_HINT:
+        words = " ".join(running)
+        note(f"  try: queuectl cancel {words}, then queuectl delete {words}")
 
 
 def _say_why_not(args: argparse.Namespace, store: Store, refused: Sequence[Change]) -> None:

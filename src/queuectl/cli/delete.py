@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from queuectl.cli.bulk import Rule, act, add_targets, all_but
+from queuectl.cli.bulk import DELETE, Rule, act, add_targets, all_but
 from queuectl.cli.context import store_of
 from queuectl.cli.filters import states_of
 from queuectl.clock import now_ms
@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-_RULE = Rule("delete", "deleted", all_but(PROCESSING), ends_waiting=True)
+_RULE = Rule(DELETE, "deleted", all_but(PROCESSING), ends_waiting=True)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

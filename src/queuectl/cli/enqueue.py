@@ -67,7 +67,10 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, option):
             raise BadInput(f"--{option.replace('_', '-')} goes with --file")
     if command is None:
-        raise BadInput("there is nothing to enqueue", "queuectl enqueue 'python train.py'")
+        raise BadInput(
+            "there is nothing to enqueue",
+            "queuectl enqueue 'python train.py'; --file - reads standard input",
+        )
     if command == "-":
         raise BadInput(
             "- alone is no command", "queuectl enqueue --file - reads standard input"

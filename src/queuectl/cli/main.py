@@ -58,7 +58,7 @@ def command_line(words: list[str]) -> int:
     except MemoryError:
         failure = StoreError("this machine is short: no memory is left for queuectl")
     except ImportError as error:  # short of memory, or an upgrade is under way
-        failure = StoreError(f"queuectl can't be loaded: {error}")
+        failure = StoreError(f"queuectl's code can't be loaded: {error}")
     except OSError as error:
         from queuectl.cli.context import system_error
 

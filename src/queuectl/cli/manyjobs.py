@@ -256,7 +256,7 @@ def _open(name: str) -> int:
     try:
         return os.open(name, os.O_RDONLY)
     except OSError as error:
-        raise BadInput(f"{name}: {error.strerror}") from None
+        raise BadInput(f"{name}: {error.strerror}; nothing was enqueued") from None
 
 
 def _blocks(source: int, name: str) -> Iterator[bytes]:

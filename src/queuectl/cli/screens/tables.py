@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from queuectl.cli.jsonshapes import busy
 from queuectl.cli.screens.layout import RED, YELLOW, Look, Styled, moment, span, table
-from queuectl.config import Config, format_value
+from queuectl.config import Config, format_value, unit
 from queuectl.text import one_line
 
 TYPE_CHECKING = False
@@ -65,6 +65,8 @@ def render_config(config: Config, look: Look) -> list[str]:
     rows = []
     for key, value in config.items():
         text = one_line(format_value(value)) or "-"
+        if value:
+            text = f"{text} {unit(key)}".rstrip()
         default = one_line(format_value(getattr(defaults, key))) or "-"
         note = "" if value == getattr(defaults, key) else f"(default {default})"
         rows.append([key, f"{text}  {note}".rstrip()])
