@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from queuectl.errors import Refused
 from queuectl.worker import roster
 
 KEPT = roster.Kept(2, ("a", "b"))
@@ -79,6 +80,22 @@ def test_a_supervisor_whose_entry_was_emptied_can_be_stopped_still(slots: str) -
     os.truncate(entry._path, 0)
     assert list(roster.supervisors(slots)) == [os.getpid()]
     entry.strike()
+
+
+def test_who_waits_for_a_start_that_hangs_gives_up_and_says_so(
+    slots: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roster, "_PATIENCE", 0.1)
+    before = len(os.listdir("/proc/self/fd"))
+    with (
+        roster.Counting(slots),
+        pytest.raises(Refused, match="has not come to an end"),
+        roster.Counting(slots),
+    ):
+        pass
+    assert len(os.listdir("/proc/self/fd")) == before
+    with roster.Counting(slots):
+        pass
 
 
 def test_one_at_a_time_counts_and_starts_what_is_missing(slots: str) -> None:

@@ -8,15 +8,19 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from binascii import hexlify
 from contextlib import suppress
 
 from queuectl import host
+from queuectl.errors import Refused
 from queuectl.records import Record
 from queuectl.store.slotlock import try_lock
 from queuectl.worker.slots import create, remove
 
 _COUNTING = "counting"
+_PATIENCE = 60.0
+_LOOK_EVERY = 0.02
 
 
 class Kept(Record):
@@ -66,7 +70,7 @@ class Entry:
 
 class Counting:
     """The turn of one `worker start --ensure`, from counting until its own workers count;
-    as a context manager it waits for the turns of others."""
+    as a context manager it waits for the turns of others. Raises Refused if one has no end."""
 
     def __init__(self, slot_dir: str) -> None:
         self._folder = _folder(slot_dir)
@@ -74,10 +78,18 @@ class Counting:
         self._fd = -1
 
     def __enter__(self) -> Counting:
+        until = time.monotonic() + _PATIENCE
         while True:
             self._fd = create(self._folder, self._path, anew=False)
-            if _lock(self._fd):
-                return self
+            try:
+                if _lock(self._fd, until):
+                    return self
+            except BlockingIOError:
+                os.close(self._fd)
+                raise Refused(
+                    f"another worker start --ensure has not come to an end in {_PATIENCE:g}s",
+                    f"fuser -v {self._path} tells which: end it",
+                ) from None
 
     def __exit__(self, *_error: object) -> None:
         self.end()
@@ -90,9 +102,17 @@ class Counting:
             self._fd = -1
 
 
-def _lock(descriptor: int) -> bool:
-    """Wait for the lock of a file; False, and it is closed, if the file is gone by then."""
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+def _lock(descriptor: int, until: float = float("inf")) -> bool:
+    """Wait for the lock of a file; False, and it is closed, if the file is gone by then. Raises
+    BlockingIOError if another has it still at `until` (monotonic)."""
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(_LOOK_EVERY)
     if os.fstat(descriptor).st_nlink:
         return True
     os.close(descriptor)
