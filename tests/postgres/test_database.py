@@ -159,5 +159,11 @@ def test_a_standby_answers_and_says_where_to_write(home: str) -> None:
             with pytest.raises(StoreError, match="read-only") as told:
                 add(store, "b")
         assert "target_session_attrs=read-write" in str(told.value.hint)
+        options = "options=-c%20default_transaction_isolation%3D"
+        with pytest.raises(StoreError, match="serializable mode") as told:
+            PostgresStore(f"{url}?{options}serializable", home)
+        assert "ALTER ROLE" in str(told.value.hint)
+        with PostgresStore(f"{url}?{options}repeatable%5C%20read", home) as store:
+            assert store.get("a").state == PENDING
     finally:
         server.remove()

@@ -78,6 +78,11 @@ _RIGHTS = (
     " and DELETE on its tables: its owner may GRANT them"
 )
 
+_STANDBY_READS = (
+    "on the primary: ALTER ROLE … SET default_transaction_isolation = 'repeatable read'"
+    " (queuectl asks for what it needs itself)"
+)
+
 # What queuectl.enter_turn raises.
 _RAISED: dict[str, Callable[[str, str], StoreError | WorkerGone]] = {
     "QC001": lambda _url, said: WorkerGone(said),
@@ -101,6 +106,8 @@ def store_error(
         return StoreError(f"{url}: {said}", _RIGHTS)
     if error.sqlstate == "0A000" and "during recovery" in said:
         error = errors.ReadOnlySqlTransaction()  # as a standby says it
+    if error.sqlstate == "0A000" and "serializable" in said:
+        return StoreError(f"{url}: {said}", _STANDBY_READS)
     for kind, line, hint in _PLAIN:
         if isinstance(error, kind):
             return StoreError(f"{url} {line}", hint)
