@@ -80,7 +80,6 @@ _RIGHTS = (
 
 _STANDBY_READS = (
     "on the primary: ALTER ROLE … SET default_transaction_isolation = 'repeatable read'"
-    " (queuectl asks for what it needs itself)"
 )
 
 # What queuectl.enter_turn raises.
