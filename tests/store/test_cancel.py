@@ -236,6 +236,35 @@ def test_cancelling_a_job_and_one_that_waits_for_it_cancels_both(store: Store) -
     assert counted(store) == {CANCELLED: 2}
 
 
+def test_of_jobs_that_wait_for_each_other_each_says_why_it_ended_by_the_order_they_are_named(
+    store: Store,
+) -> None:
+    def ends(*named: str) -> dict[str, str | None]:
+        results = {change.id: change.result for change in store.cancel(named, T0)}
+        assert list(results) == list(named)
+        errors = {id: store.get(id).error for id in ("a", "b", "c", "d")}
+        store.retry(["a", "b", "c", "d"], T0)
+        return {id: f"{results.get(id)}, {error}" for id, error in errors.items()}
+
+    add(store, "a", "b")
+    add(store, "c", after=("a", "b"))
+    add(store, "d", after=("c",))
+    own = "done, cancelled before it ran"
+    assert ends("d", "c", "b", "a") == {"a": own, "b": own, "c": own, "d": own}
+    assert ends("b", "d", "a") == {
+        "a": own,
+        "b": own,
+        "c": "None, waited for b, which is cancelled",
+        "d": "already, waited for c, which is cancelled",
+    }
+    assert ends("d", "a", "c", "b") == {
+        "a": own,
+        "b": own,
+        "c": "already, waited for a, which is cancelled",
+        "d": own,
+    }
+
+
 def test_jobs_that_wait_for_a_running_one_are_cancelled_when_its_run_has_ended(
     store: Store, worker: LivingWorker
 ) -> None:

@@ -162,6 +162,35 @@ def test_a_job_that_waits_for_one_that_cannot_succeed_is_not_revived_alone(
     assert states(store) == {"a": DEAD, "b": CANCELLED}
 
 
+def test_of_many_that_are_revived_together_each_waits_for_what_has_not_completed(
+    store: Store, worker: LivingWorker
+) -> None:
+    add(store, "dead", "done", max_retries=1)
+    worker.run_one(FAILED)
+    worker.run_one()
+    add(store, "open")
+    for id, after in (
+        ("free", ("done",)),
+        ("first", ("done", "open", "open")),
+        ("second", ("first", "done")),
+        ("vain", ("dead", "open")),
+        ("too", ("vain", "first")),
+    ):
+        add(store, id, after=after)
+    store.cancel(["free", "first", "second"], T0)
+    results = store.retry(["too", "second", "open", "first", "vain", "free"], T0)
+    assert [(change.id, change.result) for change in results] == [
+        ("too", "refused"),
+        ("second", "done"),
+        ("open", "already"),
+        ("first", "done"),
+        ("vain", "refused"),
+        ("free", "done"),
+    ]
+    assert store.needs(["free", "first", "second"]) == {"first": ["open"], "second": ["first"]}
+    assert ids(worker.claim(9)) == ["open", "free"]
+
+
 def test_a_job_is_revived_though_those_it_waited_for_are_deleted(
     store: Store, worker: LivingWorker
 ) -> None:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class Verbs(Shared):
     """Each job gets a `Change`; an unknown id refuses all before anything is done.
 
-    All are done at once, but for jobs that others wait for: what is done to one of them
-    may change what the next one is.
+    All are done at once, but for jobs that others wait for which come later, or don't come:
+    what is done to one of them may change what the next one is.
     """
 
     @again_after_conflicts
@@ -70,53 +70,40 @@ class Verbs(Shared):
     ) -> list[Change]:
         with self._db.write():
             found = self._all_known(job_ids)
-            results: dict[int, tuple[str, str]] = {}
             states = self._lock(found.values())
+            results = {
+                seq: (state, _retried(state, again, settings)) for seq, state in states.items()
+            }
             after = self._after(states)
-            plain = [seq for seq in states if not after.get(seq)]
-            results |= self._retry_some(plain, states, again, settings, [], now)
+            named = {job_id for listed in after.values() for job_id in listed}
+            known = self._needs(named) if named else {}
+            stand = dict(known.values())
+            revived: dict[int, list[int]] = {}
             # In order of arrival, so that a job finds those it waits for revived already.
-            for seq in sorted(states.keys() - results.keys()):
-                results |= self._retry_waiting(seq, states, again, settings, after[seq], now)
+            for seq in sorted(states):
+                if results[seq][1] != "done":
+                    continue
+                needs = [known[job_id][0] for job_id in after.get(seq, ()) if job_id in known]
+                if any(stand[need] in (DEAD, CANCELLED) for need in needs):
+                    results[seq] = (states[seq], "refused")
+                    continue
+                revived[seq] = [need for need in needs if stand[need] != COMPLETED]
+                stand[seq] = PENDING
+            self._revive(revived, settings or Settings(), now)
         return _changes(found, results)
 
-    def _retry_some(
-        self,
-        seqs: Sequence[int],
-        states: Mapping[int, str],
-        again: bool,
-        settings: Settings | None,
-        needs: Sequence[int],
-        now: int,
-    ) -> dict[int, tuple[str, str]]:
-        results = {}
-        for seq in seqs:
-            state = states[seq]
-            results[seq] = (state, _retried(state, again, settings))
-        revived = [seq for seq, (_state, result) in results.items() if result == "done"]
-        if revived:
-            given = settings or Settings()
-            self._db.execute(sql("revive"), (revived, now, None if needs else True, *given))
-            if needs:
-                pairs = (list(needs), revived * len(needs))
-                self._db.execute(sql("add_waits"), pairs)
-        return results
-
-    def _retry_waiting(
-        self,
-        seq: int,
-        states: Mapping[int, str],
-        again: bool,
-        settings: Settings | None,
-        after: tuple[str, ...],
-        now: int,
-    ) -> dict[int, tuple[str, str]]:
-        needed = self._needs(after).values()
-        if any(state in (DEAD, CANCELLED) for _need, state in needed):
-            result = _retried(states[seq], again, settings)
-            return {seq: (states[seq], "refused" if result == "done" else result)}
-        open_needs = [need for need, state in needed if state != COMPLETED]
-        return self._retry_some([seq], states, again, settings, open_needs, now)
+    def _revive(
+        self, revived: Mapping[int, Sequence[int]], settings: Settings, now: int
+    ) -> None:
+        """Jobs, and what each has to wait for."""
+        free = [seq for seq, needs in revived.items() if not needs]
+        if free:
+            self._db.execute(sql("revive"), (free, now, True, *settings))
+        waits = [(need, seq) for seq, needs in revived.items() for need in needs]
+        if waits:
+            needs, waiting = map(list, zip(*waits, strict=True))
+            self._db.execute(sql("revive"), (list(set(waiting)), now, None, *settings))
+            self._db.execute(sql("add_waits"), (needs, waiting))
 
     def _after(self, seqs: Iterable[int]) -> dict[int, tuple[str, ...]]:
         rows = self._db.execute(sql("get_after"), (list(seqs),)).fetchall()
@@ -161,12 +148,19 @@ class Verbs(Shared):
         return found
 
     def _together(self, seqs: Iterable[int]) -> list[list[int]]:
-        """Which jobs can be dealt with at once: all, unless somebody waits for one. All are
-        locked at once, whatever comes after: two who went one by one could meet crosswise."""
+        """Which jobs can be dealt with at once, one part after the other: all, but for those
+        whose end others still wait for when their turn comes. All are locked at once,
+        whatever comes after: two who went one by one could meet crosswise."""
         listed = list(seqs)
         self._lock(listed)
-        rows = self._db.execute(sql("any_waits_for"), (listed,)).fetchall()
-        return [[seq] for seq in listed] if rows[0][0] else [listed]
+        last = dict(self._db.execute(sql("last_waiting"), (listed,)).fetchall())
+        parts: list[list[int]] = [[]]
+        for place, seq in enumerate(listed, 1):
+            if last.get(seq, 0) < place:
+                parts[-1].append(seq)
+            else:
+                parts += [[seq], []]
+        return [part for part in parts if part]
 
     def _lock(self, seqs: Iterable[int]) -> dict[int, str]:
         """The state of each, which stays until we have done."""

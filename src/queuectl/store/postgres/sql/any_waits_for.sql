@@ -1,1 +1,0 @@
-SELECT EXISTS (SELECT FROM queuectl.waits WHERE needs = ANY ($1::bigint[]))
