@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from contextlib import suppress
 
@@ -186,17 +187,20 @@ def _hint(error: QueuectlError) -> str:
 
 def _all_or_nothing(lines: _Lines, blocks: Iterable[bytes]) -> None:
     now = now_ms()
-    raw = b"".join(blocks).split(b"\n")
     jobs: list[tuple[int, NewJob]] = []
-    if len(raw) < _WORTH_A_BAR or not on_terminal():
+    raw = io.BytesIO(b"".join(blocks))
+    count = raw.getvalue().count(b"\n")
+    if count < _WORTH_A_BAR or not on_terminal():
         lines.jobs(raw, now, jobs)
+        raw.close()  # the store may need the room
         lines.enqueue(jobs, now)
         return
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        lines.jobs(progress.track(raw, description="reading"), now, jobs)
+        lines.jobs(progress.track(raw, total=count, description="reading"), now, jobs)
+        raw.close()
         progress.add_task(f"writing {len(jobs):,} jobs", total=None)
         lines.enqueue(jobs, now)
 
