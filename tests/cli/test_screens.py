@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from queuectl.cli.screens.job import render_job
 from queuectl.cli.screens.jobs import render_dead, render_jobs
@@ -10,7 +11,7 @@ from queuectl.cli.screens.metrics import render_metrics
 from queuectl.cli.screens.status import render_status
 from queuectl.cli.screens.tables import render_config, render_queues, render_workers
 from queuectl.config import Config
-from queuectl.model import Metrics
+from queuectl.model import Job, Metrics
 
 from .records import (
     NARROW,
@@ -28,7 +29,7 @@ from .records import (
 
 def test_piped_tables_are_full_and_their_columns_stay() -> None:
     long = "echo " + "x" * 500
-    header, row = render_jobs([a_job(command=long)], PIPE, NOW)
+    header, row = list(render_jobs([a_job(command=long)], PIPE, NOW))
     assert header.split() == ["ID", "STATE", "EXIT", "RUNS", "WHEN", "QUEUE", "COMMAND"]
     assert row.split()[:6] == [
         "j1",
@@ -41,8 +42,27 @@ def test_piped_tables_are_full_and_their_columns_stay() -> None:
     assert row.endswith(long)
 
 
+def test_piped_very_many_jobs_show_as_they_are_read_and_columns_only_widen() -> None:
+    read = 0
+
+    def very_many() -> Iterator[Job]:
+        nonlocal read
+        for read in range(1, 5_001):
+            yield a_job(id=f"j{100 * read}", command=f"echo {read}")
+
+    for render in (render_jobs, render_dead):
+        lines = render(very_many(), PIPE, NOW)
+        assert next(lines).startswith("ID")
+        assert read <= 1_000
+        rows = list(lines)
+        assert [row.rpartition(" ")[2] for row in rows] == [str(n + 1) for n in range(5_000)]
+        places = [row.index("echo") for row in rows]
+        assert places == sorted(places)
+        assert places[-1] - places[0] == len("j500000") - len("j100000")
+
+
 def test_an_empty_list_is_its_header() -> None:
-    assert len(render_jobs([], PIPE, NOW)) == len(render_jobs([], WIDE, NOW)) == 1
+    assert len(list(render_jobs([], PIPE, NOW))) == len(list(render_jobs([], WIDE, NOW))) == 1
 
 
 def test_list_tells_due_from_scheduled_and_waiting() -> None:
@@ -54,7 +74,7 @@ def test_list_tells_due_from_scheduled_and_waiting() -> None:
         a_job(id="runs", state="processing", started_at=NOW - 41 * 60_000, attempts=1),
         a_job(id="ended", state="completed", finished_at=NOW - 3_000, exit_code=0),
     ]
-    lines = [" ".join(line.split()) for line in render_jobs(jobs, WIDE, NOW)[1:]]
+    lines = [" ".join(line.split()) for line in list(render_jobs(jobs, WIDE, NOW))[1:]]
     assert lines[0].startswith("now pending - 0/3 due python")
     assert lines[1].startswith("later pending - 0/3 in 2h00m python")
     assert lines[2].startswith("next pending - 0/3 after j7 python")
@@ -70,13 +90,13 @@ def test_a_job_on_its_way_has_no_exit_code_of_an_earlier_run() -> None:
         a_job(id="back", outcome="released", signal="SIGTERM"),
         a_job(id="failed", state="failed", **last),
     ]
-    exits = [line.split()[2] for line in render_jobs(jobs, PIPE, NOW)[1:]]
+    exits = [line.split()[2] for line in list(render_jobs(jobs, PIPE, NOW))[1:]]
     assert exits == ["-", "-", "7"]
 
 
 def test_a_narrow_list_keeps_room_for_the_command() -> None:
     job = a_job(id="a-rather-long-name", queue="gpu")
-    assert "python train.py --seed" in render_jobs([job], NARROW, NOW)[1]
+    assert "python train.py --seed" in list(render_jobs([job], NARROW, NOW))[1]
 
 
 def test_dlq_list_says_why() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from queuectl.cli import filters
 from queuectl.cli.bulk import Rule, act, add_targets
-from queuectl.cli.context import note, out, store_of
+from queuectl.cli.context import note, store_of
 from queuectl.cli.newjobs import add_settings, settings_of
 from queuectl.clock import now_ms
 from queuectl.errors import BadInput, WrongState
@@ -42,9 +42,7 @@ def run_list(args: argparse.Namespace) -> int:
             listing.print_json(args, store.each_job(which))
             return 0
         jobs, rest = listing.fitting(args, store, which)
-        if jobs:
-            out("\n".join(render_dead(jobs, Look.of(sys.stdout), now)))
-        else:
+        if not listing.print_lines(render_dead(jobs, Look.of(sys.stdout), now)):
             rest = "no job fits" if store.stats().counts[DEAD] else "no job is dead"
     if rest:
         note(rest)

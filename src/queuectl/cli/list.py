@@ -16,7 +16,7 @@ from queuectl.model import DEAD, FAILED, LAST_DIED
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from queuectl.model import Filter, Job, Stats
     from queuectl.store.base import Store
@@ -40,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
             print_json(args, store.each_job(which))
             return 0
         jobs, rest = fitting(args, store, which)
-        out("\n".join(render_jobs(jobs, Look.of(sys.stdout), now)))
-        if rest or not jobs:
+        shown = print_lines(render_jobs(jobs, Look.of(sys.stdout), now))
+        if rest or not shown:
             note(rest or _why_empty(which, store.stats()))
     return 0
 
@@ -56,10 +56,19 @@ def print_json(args: argparse.Namespace, jobs: Iterable[Job]) -> None:
         out_json_array(shapes)
 
 
-def fitting(args: argparse.Namespace, store: Store, which: Filter) -> tuple[Sequence[Job], str]:
+def print_lines(lines: Iterable[str]) -> int:
+    """A table; how many lines stand under its header."""
+    printed = 0
+    for line in lines:
+        out(line)
+        printed += 1
+    return max(0, printed - 1)
+
+
+def fitting(args: argparse.Namespace, store: Store, which: Filter) -> tuple[Iterable[Job], str]:
     """The jobs for a table, and what to say of the rest."""
     if args.limit != UNSET:
-        return store.list_jobs(which), ""
+        return store.each_job(which), ""
     # one more than is shown tells whether there are more
     jobs = store.list_jobs(which.replace(limit=TABLE_ROWS + 1))
     rest = _more(which, store.stats()) if len(jobs) > TABLE_ROWS else ""

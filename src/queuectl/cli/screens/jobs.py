@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from queuectl.cli.screens.layout import GAP, STATE_STYLE, Look, Styled, moment, span, table
+from itertools import islice
+
+from queuectl.cli.screens.layout import (
+    GAP,
+    STATE_STYLE,
+    Look,
+    Styled,
+    Table,
+    moment,
+    span,
+    table,
+)
 from queuectl.cli.screens.words import (
     command_line,
     exit_word,
@@ -15,29 +26,51 @@ from queuectl.text import display_width, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from queuectl.model import Job
 
 TABLE_ROWS = 50
+_PIPED_AT_ONCE = 1_000
 _COMMAND_ROOM = 26
 
 
-def render_jobs(jobs: Sequence[Job], look: Look, now: int) -> list[str]:
+def render_jobs(jobs: Iterable[Job], look: Look, now: int) -> Iterator[str]:
     """`list`: a line a job; the header alone if there is none."""
-    columns: dict[str, list[str]] = {
-        "ID": [_id(job, look) for job in jobs],
-        "STATE": [Styled(job.state, STATE_STYLE.get(job.state, "")) for job in jobs],
-        "EXIT": [exit_word(job) for job in jobs],
-        "RUNS": [runs_word(job) for job in jobs],
-        "WHEN": [_when(job, look, now) for job in jobs],
-        "QUEUE": [one_line(job.queue, look.width and 12) for job in jobs],
-        "COMMAND": [_command(job, look) for job in jobs],
-    }
-    if look.width is not None:
-        _make_room(columns, look.width, one_queue={*columns["QUEUE"]} <= {DEFAULT_QUEUE})
-    rows = [list(row) for row in zip(*columns.values(), strict=True)]
-    return table(look, list(columns), rows)
+
+    def columns(part: Sequence[Job]) -> dict[str, list[str]]:
+        columns: dict[str, list[str]] = {
+            "ID": [_id(job, look) for job in part],
+            "STATE": [Styled(job.state, STATE_STYLE.get(job.state, "")) for job in part],
+            "EXIT": [exit_word(job) for job in part],
+            "RUNS": [runs_word(job) for job in part],
+            "WHEN": [_when(job, look, now) for job in part],
+            "QUEUE": [one_line(job.queue, look.width and 12) for job in part],
+            "COMMAND": [_command(job, look) for job in part],
+        }
+        if look.width is not None:
+            _make_room(columns, look.width, one_queue={*columns["QUEUE"]} <= {DEFAULT_QUEUE})
+        return columns
+
+    lines = _lines(jobs, look, columns)
+    yield next(lines, *table(look, list(columns(())), []))
+    yield from lines
+
+
+def _lines(
+    jobs: Iterable[Job], look: Look, columns: Callable[[Sequence[Job]], dict[str, list[str]]]
+) -> Iterator[str]:
+    """A header, and a line a job; nothing if there is none. On a terminal all that is shown
+    decides which columns there are; piped, they may be very many, and show as they come."""
+    rest = iter(jobs)
+    shown: Table | None = None
+    while part := list(rest if look.width is not None else islice(rest, _PIPED_AT_ONCE)):
+        cells = columns(part)
+        rows: list[Sequence[str]] = list(zip(*cells.values(), strict=True))
+        if shown is None:
+            shown = Table(look, list(cells))
+            rows.insert(0, shown.header)
+        yield from shown.lines(rows)
 
 
 def _make_room(columns: dict[str, list[str]], width: int, *, one_queue: bool) -> None:
@@ -57,25 +90,25 @@ def _make_room(columns: dict[str, list[str]], width: int, *, one_queue: bool) ->
         columns.pop(name, None)
 
 
-def render_dead(jobs: Sequence[Job], look: Look, now: int) -> list[str]:
-    """`dlq list`: what gave up, when and why."""
-    rows = [
-        [
-            _id(job, look),
-            moment(look, job.finished_at, now),
-            runs_word(job),
-            _why(job, look),
-            _command(job, look),
-        ]
-        for job in jobs
-    ]
-    lines = table(look, ["ID", "DIED", "RUNS", "WHY", "COMMAND"], rows)
-    if jobs and look.width is not None:
-        lines += [
-            "",
-            look.fit(f"Why: queuectl show {jobs[0].id}    Again: queuectl dlq retry ID"),
-        ]
-    return lines
+def render_dead(jobs: Iterable[Job], look: Look, now: int) -> Iterator[str]:
+    """`dlq list`: what gave up, when and why; nothing if there is none."""
+    first = ""
+
+    def columns(part: Sequence[Job]) -> dict[str, list[str]]:
+        nonlocal first
+        first = first or part[0].id
+        return {
+            "ID": [_id(job, look) for job in part],
+            "DIED": [moment(look, job.finished_at, now) for job in part],
+            "RUNS": [runs_word(job) for job in part],
+            "WHY": [_why(job, look) for job in part],
+            "COMMAND": [_command(job, look) for job in part],
+        }
+
+    yield from _lines(jobs, look, columns)
+    if first and look.width is not None:
+        yield ""
+        yield look.fit(f"Why: queuectl show {first}    Again: queuectl dlq retry ID")
 
 
 def _id(job: Job, look: Look) -> str:

@@ -70,27 +70,43 @@ class Styled(str):
         return cell
 
 
+class Table:
+    """Lines of safe text in columns; the last one takes what is left of the width. Rows may
+    come in parts: a column is as wide as its widest cell so far."""
+
+    def __init__(self, look: Look, header: Sequence[str], right: Iterable[str] = ()) -> None:
+        self._look = look
+        self.header = header
+        self._to_right = [name in set(right) for name in header]
+        self._widths = [0] * len(header)
+
+    def lines(self, rows: Sequence[Sequence[str]]) -> list[str]:
+        """More rows; the header is one, too."""
+        look, last = self._look, len(self.header) - 1
+        widths = self._widths
+        for i in range(last):
+            widths[i] = max([widths[i], *[display_width(row[i]) for row in rows]])
+        lines = []
+        for row in rows:
+            used = 0
+            cells = []
+            for i, cell in enumerate(row):
+                if i < last:
+                    text = pad(cell, widths[i], right=self._to_right[i])
+                else:
+                    text = look.fit(cell, used)
+                used += max(widths[i], display_width(cell)) + len(GAP)
+                style = DIM if row is self.header else getattr(cell, "style", "")
+                cells.append(look.paint(text, style))
+            lines.append(GAP.join(cells).rstrip())
+        return lines
+
+
 def table(
     look: Look, header: Sequence[str], rows: Sequence[Sequence[str]], right: Iterable[str] = ()
 ) -> list[str]:
-    """Lines of a table of safe text; the last column takes what is left of the width."""
-    to_right = [name in set(right) for name in header]
-    last = len(header) - 1
-    widths = [
-        max([display_width(row[i]) for row in (header, *rows)]) if i < last else 0
-        for i in range(len(header))
-    ]
-    lines = []
-    for row in (header, *rows):
-        used = 0
-        cells = []
-        for i, cell in enumerate(row):
-            text = pad(cell, widths[i], right=to_right[i]) if i < last else look.fit(cell, used)
-            used += max(widths[i], display_width(cell)) + len(GAP)
-            style = DIM if row is header else getattr(cell, "style", "")
-            cells.append(look.paint(text, style))
-        lines.append(GAP.join(cells).rstrip())
-    return lines
+    """Lines of a table that is there as a whole."""
+    return Table(look, header, right).lines([header, *rows])
 
 
 def flow(look: Look, label: str, cells: Sequence[str], most: int = 4) -> list[str]:
