@@ -74,15 +74,14 @@ class Verbs(Shared):
             results = {
                 seq: (state, _retried(state, again, settings)) for seq, state in states.items()
             }
-            after = self._after(states)
+            # In order of arrival, so that a job finds those it waits for revived already.
+            meant = [seq for seq in sorted(states) if results[seq][1] == "done"]
+            after = self._after(meant)
             named = {job_id for listed in after.values() for job_id in listed}
             known = self._needs(named) if named else {}
             stand = dict(known.values())
             revived: dict[int, list[int]] = {}
-            # In order of arrival, so that a job finds those it waits for revived already.
-            for seq in sorted(states):
-                if results[seq][1] != "done":
-                    continue
+            for seq in meant:
                 needs = [known[job_id][0] for job_id in after.get(seq, ()) if job_id in known]
                 if any(stand[need] in (DEAD, CANCELLED) for need in needs):
                     results[seq] = (states[seq], "refused")
