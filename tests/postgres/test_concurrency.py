@@ -12,6 +12,7 @@ import pytest
 from postgres_server import PostgresServer, wait_until_somebody_waits
 from queuectl.errors import JobExists, QueuectlError
 from queuectl.model import CANCELLED, COMPLETED, PENDING, Want
+from queuectl.store.base import PROMOTED_A_TURN
 from queuectl.store.postgres import PostgresStore
 from queuectl.store.postgres.failures import ConflictError
 from store.helpers import T0, a_job, add, audit, counted, ids, living_worker, states, the_end
@@ -325,3 +326,30 @@ def test_the_server_is_never_left_with_an_open_transaction(
         " AND pid <> pg_backend_pid() AND state <> 'idle'"
     ) == []  # fmt: skip
     assert list(states(store)) == ["a"]
+
+
+def test_workers_at_once_share_the_first_of_much_that_falls_due(
+    store: PostgresStore, open_store: Open
+) -> None:
+    store.enqueue([a_job(queue=f"q{n % 50}", run_at=T0 + 1) for n in range(5_000)], T0)
+    first = add(store, *[f"first-{n:02}" for n in range(30)], priority=9, run_at=T0 + 1)
+    mine = [open_store() for _ in range(3)]
+
+    def work(mine: PostgresStore) -> list[str]:
+        with living_worker(mine) as worker:
+            claims = worker.claim(10, now=T0 + 1)
+            worker.turn(*map(the_end, claims), now=T0 + 1)
+            return ids(claims)
+
+    taken = together(*[lambda own=own: work(own) for own in mine])
+    assert sorted(job_id for some in taken for job_id in some) == first
+
+
+def test_what_falls_due_in_many_queues_is_made_ready_in_measure(
+    store: PostgresStore, run_sql: Sql
+) -> None:
+    store.enqueue([a_job(queue=f"q{n % 50}", run_at=T0 + 1) for n in range(2_000)], T0)
+    with living_worker(store) as worker:
+        assert len(worker.claim(20, now=T0 + 1)) == 20
+        ((ready,),) = run_sql("SELECT count(*) FROM queuectl.jobs WHERE ready")
+        assert ready <= PROMOTED_A_TURN

@@ -174,7 +174,7 @@ def test_looking_round_reads_a_handful_of_rows(
     store: PostgresStore, worker: LivingWorker, name: str
 ) -> None:
     store._fold()
-    line_up = (worker.id, T0, 500, 20)
+    line_up = (worker.id, T0, 500, 20, 96)
     values: dict[str, tuple[Any, ...]] = {"look": (worker.id,), "line_up": line_up}
     cost = explain(store, name, values.get(name, ()))
     assert cost.whole_tables <= SMALL_TABLES
@@ -243,8 +243,8 @@ def test_promotion_is_bounded_however_many_are_due(
 ) -> None:
     cost = explain(store, "promote", (T0 + 10**10, 500))
     assert cost.pages < 500 * 20  # with the indexes that each goes into
-    cost = explain(store, "line_up", (worker.id, T0 + 10**10, 500, 100))
-    assert cost.pages < (500 + 2 * 100) * 20  # two queues
+    cost = explain(store, "line_up", (worker.id, T0 + 10**10, 500, 100, 416))
+    assert cost.pages < (500 + 100) * 20 + 2 * 416 * 4  # of two queues the candidates are read
 
 
 # -- statistics of a quiet time ------------------------------------------------------------
@@ -330,7 +330,7 @@ def test_functions_read_a_handful_however_much_is_ready(
             "enter_turn": (worker.id, rush._db.session, 1),
             "settle_waiting": (list(range(100)), T0, None),
             "promote": (T0, 500),
-            "line_up": (worker.id, T0, 500, 20),
+            "line_up": (worker.id, T0, 500, 20, 96),
             "look": (worker.id,),
             "claim": (worker.id, T0, 2, 2, 24, []),
         }
@@ -351,7 +351,7 @@ _OF_TURNS_AND_SCREENS = {
     "claim": "text, bigint, bigint, bigint, bigint, integer[]",
     "finish": _ENDS,
     "refused": "bigint[], text[], bigint[]",
-    "line_up": "text, bigint, bigint, bigint",
+    "line_up": "text, bigint, bigint, bigint, bigint",
     "look": "text",
     "give_back": "text, bigint[], bigint",
     "held_by": "text",
@@ -387,7 +387,7 @@ def test_a_plan_made_while_the_store_was_empty_does_when_it_is_full(
             connection.execute(f"PREPARE {statement} ({types}) AS {sql(statement)}".encode())
             nothing = ", ".join(["NULL"] * len(types.split(",")))
             connection.execute(f"EXECUTE {statement} ({nothing})".encode())
-        flood = f"EXECUTE line_up ('w', {T0 + HOUR}, 0, 20)"  # more is due than those 0
+        flood = f"EXECUTE line_up ('w', {T0 + HOUR}, 0, 20, 96)"  # more is due than those 0
         for _ in range(10):  # then the plan is for any values
             connection.execute(flood.encode())
         store.enqueue([a_job(priority=n % 10 + 1) for n in range(8_000)], T0)
@@ -401,7 +401,7 @@ def test_a_plan_made_while_the_store_was_empty_does_when_it_is_full(
                 "claim": f"'w', {T0}, 16, 16, 80, '{{}}'",
                 "finish": ", ".join(f"'{value}'" for value in ("w", *ends)),
                 "refused": f"ARRAY{tokens}, ARRAY{[COMPLETED] * 8}, ARRAY{[T0] * 8}",
-                "line_up": f"'w', {T0}, 500, 20",
+                "line_up": f"'w', {T0}, 500, 20, 96",
                 "give_back": f"'w', ARRAY{tokens}, {T0}",
                 "settle_waiting": f"ARRAY{[claim.seq for claim in claims]}, {T0}, NULL",
                 "list_all": f"'default', 0, NULL, 50, {END}",

@@ -232,6 +232,43 @@ def test_what_falls_due_in_a_paused_queue_does_not_hold_up_the_others(
     assert ids(worker.claim(now=T0 + MINUTE)) == ["mine"]
 
 
+def test_what_falls_due_in_a_queue_at_its_limit_does_not_hold_up_the_others(
+    store: Store, worker: LivingWorker
+) -> None:
+    store.set_queue("full", limit=1)
+    add(store, "runs", queue="full")
+    assert ids(worker.claim()) == ["runs"]
+    due = T0 + SECOND
+    store.enqueue([a_job(queue="full", run_at=due, priority=10) for _ in range(1_200)], T0)
+    add(store, "mine", "other", run_at=T0 + MINUTE)
+    assert ids(worker.claim(2, now=T0 + MINUTE)) == ["mine", "other"]
+
+
+def test_of_a_queue_with_a_limit_no_more_comes_before_the_others_than_may_run(
+    store: Store, worker: LivingWorker
+) -> None:
+    store.set_queue("two", limit=2)
+    due = T0 + SECOND
+    store.enqueue([a_job(run_at=due, priority=1) for _ in range(600)], T0)
+    for priority in (10, 9):
+        names = [f"{priority}-{n}" for n in range(3)]
+        add(store, *names, queue="two", priority=priority, run_at=T0 + MINUTE)
+    add(store, "mine", priority=8, run_at=T0 + MINUTE)
+    assert ids(worker.claim(3, now=T0 + MINUTE)) == ["10-0", "10-1", "mine"]
+
+
+def test_what_falls_due_at_once_in_many_queues_comes_in_the_same_order(
+    store: Store, worker: LivingWorker
+) -> None:
+    due = T0 + SECOND
+    store.enqueue([a_job(queue=f"q{n % 30}", run_at=due) for n in range(900)], T0)
+    late = T0 + MINUTE
+    jobs = [a_job(f"late-{n}", queue=f"q{29 - n}", priority=7, run_at=late) for n in range(9)]
+    store.enqueue(jobs, T0)
+    assert ids(worker.claim(5, now=late)) == [f"late-{n}" for n in range(5)]
+    assert ids(worker.claim(4, now=late)) == [f"late-{n}" for n in range(5, 9)]
+
+
 def test_next_due_is_when_the_next_job_falls_due(store: Store, worker: LivingWorker) -> None:
     assert worker.turn().next_due is None
     add(store, "a", run_at=T0 + 2 * HOUR)

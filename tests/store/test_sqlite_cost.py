@@ -23,6 +23,7 @@ from queuectl.model import (
     Filter,
     OutputPart,
 )
+from queuectl.store.base import PROMOTED_A_TURN
 from queuectl.store.sqlite.whole import SqliteStore
 
 from .helpers import HOUR, T0, LivingWorker, a_job, add, living_worker, the_end
@@ -243,6 +244,14 @@ def test_a_claim_costs_no_statement_for_queues_with_nothing_to_claim(tmp_path: P
         worker.claim(3)
         drained = statements(store, worker.turn)
         assert drained <= count
+
+
+def test_what_falls_due_in_many_queues_is_made_ready_in_measure(tmp_path: Path) -> None:
+    with SqliteStore(str(tmp_path / "q.db"), "") as store, living_worker(store) as worker:
+        store.enqueue([a_job(queue=f"q{n % 50}", run_at=T0 + HOUR) for n in range(2_000)], T0)
+        assert len(worker.claim(20, now=T0 + HOUR)) == 20
+        ready = store._db.execute("SELECT count(*) FROM jobs WHERE ready = 1").get
+        assert ready <= PROMOTED_A_TURN
 
 
 @pytest.mark.parametrize("verb", ["delete", "prune"])

@@ -293,8 +293,8 @@ SQLITE = [
     Mutant(
         "what falls due beyond one turn's measure has no order",
         _LITE + "engine.py",
-        "if self._db.connection.changes() < PROMOTED_A_TURN:",
-        "if True:",
+        "if self._db.connection.changes() == PROMOTED_A_TURN:",
+        "if False:",
         "tests/store/test_claim.py -k 'sqlite and due'",
     ),
 ]

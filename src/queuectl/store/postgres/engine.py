@@ -212,19 +212,13 @@ class Engine(Shared):
         if most <= 0:
             self._db.execute(sql("promote"), (now, PROMOTED_A_TURN))
             return self._db.execute(sql("look"), (worker_id,))
-        self._db.execute(sql("line_up"), (worker_id, now, PROMOTED_A_TURN, most))
+        candidates = _CANDIDATES * most + _CANDIDATES_MORE
+        self._db.execute(sql("line_up"), (worker_id, now, PROMOTED_A_TURN, most, candidates))
         if len(self._captures) > 100:
             self._captures.clear()
         return self._db.execute(
             sql("claim"),
-            (
-                worker_id,
-                now,
-                want.free,
-                most,
-                _CANDIDATES * most + _CANDIDATES_MORE,
-                list(self._captures),
-            ),
+            (worker_id, now, want.free, most, candidates, list(self._captures)),
         )
 
     def _claims_of(self, rows: list[Any]) -> list[Claim]:

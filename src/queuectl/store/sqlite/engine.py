@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from operator import itemgetter
 
 from queuectl import host
@@ -10,7 +11,6 @@ from queuectl.model import (
     CANCELLED,
     FAILED,
     LOST,
-    PRIORITIES,
     PROCESSING,
     Claim,
     Finish,
@@ -20,7 +20,7 @@ from queuectl.model import (
 )
 from queuectl.retry import RetryPolicy
 from queuectl.store.base import PROMOTED_A_TURN, Store
-from queuectl.store.encoding import compact, read_command, read_list, read_map
+from queuectl.store.encoding import compact, read_command, read_list, read_map, store_list
 from queuectl.store.slotlock import is_locked
 from queuectl.store.sqlite.database import read_statements, sql
 from queuectl.store.sqlite.ends import Ends
@@ -172,23 +172,34 @@ class Engine(Ends, Store):
                     return False
         return True
 
-    def _promote(self, now: int, open_queues: Iterable[int], want: Want) -> None:
+    def _promote(self, now: int, open_queues: Mapping[int, int | None], want: Want) -> None:
         next_due = self._db.execute(sql("next_due")).get
         if next_due is None or next_due > now:
             return
         self._db.execute(sql("promote"), (now, PROMOTED_A_TURN))
-        if self._db.connection.changes() < PROMOTED_A_TURN:
-            return
-        # More is due: what we claim next must not stand behind it.
-        wanted = want.free + want.ahead
-        for priority in PRIORITIES:
-            promoted = 0
-            for number in open_queues:
-                self._db.execute(sql("promote_first"), (number, priority, now, wanted))
-                promoted += self._db.connection.changes()
-            wanted -= promoted
-            if wanted <= 0:
+        if self._db.connection.changes() == PROMOTED_A_TURN:
+            self._promote_first(now, open_queues, want.free + want.ahead)
+
+    def _promote_first(
+        self, now: int, open_queues: Mapping[int, int | None], wanted: int
+    ) -> None:
+        """More is due: what we claim next must not stand behind it."""
+        left = {n: wanted if room is None else room for n, room in open_queues.items()}
+        chosen: list[int] = []
+        overdue = self._db.execute(sql("overdue"), (now,)).fetchall() if wanted else ()
+        for _priority, lines in groupby(overdue, itemgetter(0)):
+            first: list[tuple[int, int, int]] = []
+            for priority, number in lines:
+                most = min(left.get(number, 0), wanted - len(chosen))
+                if most > 0:
+                    values = (priority, number, now, most)
+                    first += self._db.execute(sql("overdue_first"), values)
+            for _due_at, seq, number in sorted(first)[: wanted - len(chosen)]:
+                left[number] -= 1
+                chosen.append(seq)
+            if len(chosen) == wanted:
                 break
+        self._db.execute(sql("promote_first"), (store_list(chosen),))
 
     def _claim(
         self,

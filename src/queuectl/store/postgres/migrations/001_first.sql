@@ -290,29 +290,52 @@ BEGIN
     RETURN promoted;
 END $$;
 
--- More is due than one turn makes ready: what a worker claims next must not stand behind it.
-CREATE FUNCTION queuectl.promote_first(worker text, at bigint, wanted bigint)
+-- More is due than one turn makes ready: what a worker claims next must not stand behind it. Of
+-- `candidates` the first `wanted` that nobody else is taking this moment, and of a queue no more
+-- than it has room for.
+CREATE FUNCTION queuectl.promote_first(worker text, at bigint, wanted bigint, candidates bigint)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    promoted bigint;
+    numbers integer[];
+    rooms bigint[];
+    first bigint[];
+    promoted integer[] := '{}';
 BEGIN
+    WITH running AS MATERIALIZED (
+        SELECT queue, count(*) AS n FROM queuectl.jobs WHERE state = 'processing' GROUP BY queue
+    )
+    SELECT array_agg(q.number), array_agg(CASE WHEN q.max_running IS NOT NULL THEN greatest(0,
+        q.max_running - coalesce((SELECT n FROM running WHERE queue = q.number), 0)) END)
+    INTO numbers, rooms
+    FROM queuectl.workers w JOIN queuectl.queues q ON w.queues = '{}' OR q.name = ANY (w.queues)
+    WHERE w.id = worker AND NOT q.paused;
     FOR level IN REVERSE 10..1 LOOP
-        UPDATE queuectl.jobs SET ready = true WHERE seq = ANY (ARRAY(
-            SELECT first.seq
-            FROM queuectl.workers w
-                JOIN queuectl.queues q ON w.queues = '{}' OR q.name = ANY (w.queues)
-                CROSS JOIN LATERAL (
-                    SELECT j.seq FROM queuectl.jobs j
-                    WHERE NOT j.ready AND j.queue = q.number AND j.priority = level
-                        AND j.due_at <= at
-                    ORDER BY j.due_at, j.seq LIMIT wanted
-                    FOR UPDATE SKIP LOCKED
-                ) first
-            WHERE w.id = worker AND NOT q.paused
-        ));
-        GET DIAGNOSTICS promoted = ROW_COUNT;
-        wanted := wanted - promoted;
-        EXIT WHEN wanted <= 0;
+        first := ARRAY(
+            SELECT c.seq
+            FROM unnest(numbers, rooms) open (number, room) CROSS JOIN LATERAL (
+                SELECT j.due_at, j.seq FROM queuectl.jobs j
+                WHERE NOT j.ready AND j.queue = open.number AND j.priority = level
+                    AND j.due_at <= at
+                ORDER BY j.due_at, j.seq
+                LIMIT least(candidates,
+                    open.room - cardinality(array_positions(promoted, open.number)))
+            ) c
+            ORDER BY c.due_at, c.seq
+            LIMIT candidates
+        );
+        CONTINUE WHEN first = '{}';
+        WITH made_ready AS (
+            UPDATE queuectl.jobs SET ready = true WHERE seq = ANY (ARRAY(
+                SELECT j.seq FROM queuectl.jobs j
+                WHERE NOT coalesce(j.ready, true) AND j.seq = ANY (first)
+                ORDER BY j.due_at, j.seq
+                LIMIT wanted - cardinality(promoted)
+                FOR UPDATE SKIP LOCKED
+            ))
+            RETURNING queue
+        )
+        SELECT promoted || coalesce(array_agg(queue), '{}') INTO promoted FROM made_ready;
+        EXIT WHEN cardinality(promoted) >= wanted;
     END LOOP;
 END $$;
 
@@ -320,15 +343,16 @@ END $$;
 -- where there is something to take, since whoever claims from it keeps its place until the
 -- commit is on disk. (Not by a lock on the queue's row, which would be a write even where there
 -- is nothing to claim.) A claim takes from no such queue where it does not stand in line.
-CREATE FUNCTION queuectl.line_up(worker text, at bigint, most bigint, wanted bigint)
-RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION queuectl.line_up(
+    worker text, at bigint, most bigint, wanted bigint, candidates bigint
+) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     limited record;
     running jsonb;
     in_line integer[] := '{}';
 BEGIN
     IF queuectl.promote(at, most) = most THEN
-        PERFORM queuectl.promote_first(worker, at, wanted);
+        PERFORM queuectl.promote_first(worker, at, wanted, candidates);
     END IF;
     FOR limited IN
         SELECT q.number, q.max_running
