@@ -127,6 +127,7 @@ def test_the_store_is_named_by_the_environment(cli: Cli, tmp_path: Path) -> None
         (["cancel", "--all"], "there is no option --all", "did you mean --limit all?"),
         (["worker", "stop", "--all"], "no option --all", "try: queuectl worker stop --help"),
         (["enqueue", "sleep 1", "--name", "x"], "no option --name", "did you mean --id?"),
+        (["enqueue", '{"command":"ls"}', "--name", "x"], "no option --name", "mean --id?"),
         (["start"], "there is no command 'start'", "did you mean queuectl worker start?"),
         (["pruge"], "there is no command 'pruge'", "did you mean queuectl purge?"),
         (["pulse"], "there is no command 'pulse'", "try: queuectl --help"),

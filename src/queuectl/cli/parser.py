@@ -156,7 +156,7 @@ class Parser(argparse.ArgumentParser):
         return (
             self.command_ends_options == ANYWHERE
             and operands != []
-            and not (len(operands) == 1 and " " in operands[0])
+            and not (len(operands) == 1 and (" " in operands[0] or operands[0][0] == "{"))
             and nearest(name, self._option_string_actions, 0.8) is None
         )
 
