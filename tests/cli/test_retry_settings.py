@@ -83,6 +83,14 @@ def test_what_was_put_off_is_not_told_to_be_run_again_for_that(scene: Scene) -> 
     assert scene.run("retry", "j1", *GIVEN).err == "j1 is pending: skipped\n"
 
 
+def test_what_others_wait_for_is_not_told_to_be_cancelled_for_that(scene: Scene) -> None:
+    scene.add("j1")
+    scene.add("j2", after=("j1",))
+    said = scene.run("retry", "j1", "j2", *GIVEN).err.splitlines()
+    assert said[:2] == ["j1 is pending: skipped", "j2 is pending: skipped"]
+    assert [line.split(", then")[0] for line in said[2:]] == ["  try: queuectl cancel j2"]
+
+
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize(
     "words",

@@ -168,6 +168,8 @@ def _say_why_not(args: argparse.Namespace, store: Store, refused: Sequence[Chang
         words = " ".join(ids) if len(ids) <= _IDS_IN_A_HINT else "…"
         options = ("--again " if again else "") + ("" if others else settings)
         note(f"  try: queuectl retry {options}{words}")
+    needed = store.dependants(waiting) if settings else {}  # a cancel would end these others
+    waiting = [job_id for job_id in waiting if job_id not in needed]
     if settings and 0 < len(waiting) <= _IDS_IN_A_HINT:
         words = " ".join(waiting)
         note(f"  try: queuectl cancel {words}, then queuectl retry {settings}{words}")
