@@ -22,6 +22,8 @@ from queuectl.store.postgres.database import sql
 from queuectl.store.postgres.engine import _end_of
 from store.helpers import HOUR, T0, LivingWorker, a_job, living_worker, the_end
 
+from .explained import Cost, explain, explain_prepared
+
 FINISHED = int(os.environ.get("QUEUECTL_TEST_ROWS", "1000000"))
 
 END = 2**63 - 1
@@ -86,49 +88,6 @@ def worker(store: PostgresStore) -> Iterator[LivingWorker]:
         yield worker
         store.release(worker.id, worker.held(), T0)
         store.unregister(worker.id)
-
-
-class Cost:
-    """What a statement read, by EXPLAIN ANALYZE."""
-
-    def __init__(self, plan: dict[str, Any]) -> None:
-        self.pages = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
-        self.rows = 0
-        self.whole_tables: set[str] = set()
-        self._add(plan["Plan"])
-
-    def _add(self, node: dict[str, Any]) -> None:
-        loops = node["Actual Loops"]
-        if "Relation Name" in node and loops:
-            removed = node.get("Rows Removed by Filter", 0)
-            self.rows += round(loops * (node["Actual Rows"] + removed))
-            if node["Node Type"] == "Seq Scan":
-                self.whole_tables.add(node["Relation Name"])
-        for part in node.get("Plans", ()):
-            self._add(part)
-
-
-def explain(store: PostgresStore, name: str, values: tuple[Any, ...]) -> Cost:
-    """Run the statement as a turn would, prepared or not, and roll it back."""
-    with store._db.write_in_bulk():
-        statement = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + sql(name)
-        ((found,),) = store._db.execute(statement, values).fetchall()
-        store._db.execute("ROLLBACK")
-        store._db.execute("BEGIN")
-    return Cost(found[0])
-
-
-def explain_prepared(store: PostgresStore, name: str, types: str, values: str) -> Cost:
-    """The same by the plan that a statement prepared for any values gets."""
-    with store._db.write_in_bulk():
-        store._db.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-        store._db.execute(f"PREPARE measured ({types}) AS {sql(name)}")
-        statement = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE measured ({values})"
-        ((found,),) = store._db.execute(statement).fetchall()
-        store._db.execute("DEALLOCATE measured")
-        store._db.execute("ROLLBACK")
-        store._db.execute("BEGIN")
-    return Cost(found[0])
 
 
 _ENDS = (
