@@ -41,15 +41,14 @@ class Guard:
 
     def keep(self, workers: Mapping[str, int]) -> None:
         """Have one, another if it was killed, that knows of these workers (id -> pid), children
-        of this process. What fails now, the next call does: the supervisor outlasts it."""
-        try:
+        of this process. Where the machine is short of something, or an upgrade under way, the
+        next call does it."""
+        with suppress(OSError):
             if not self._lives():
                 self._start()
             self._told &= workers.keys()
             for worker_id in workers.keys() - self._told:
                 self._tell(worker_id, workers[worker_id])
-        except OSError:  # a machine short of something, or an upgrade under way
-            return
 
     def _lives(self) -> bool:
         if self._pid and os.waitpid(self._pid, os.WNOHANG)[0]:
