@@ -24,7 +24,7 @@ from queuectl.worker.slots import SlotFile, Watch
 from queuectl.worker.supervisor import Plan
 from queuectl.worker.supervisor import Supervisor as SupervisorItself
 
-from .helpers import Shop, children_of, kill, lives, wait_until
+from .helpers import Shop, children_of, kill, wait_until
 
 UID = os.urandom(6).hex()
 """Of this process alone: others run these tests at the same time."""
@@ -200,7 +200,7 @@ def test_a_guard_that_was_killed_is_replaced_and_knows_what_it_knew(
     guard.keep({"0a0a0a0a": bystander.pid})
     (first,) = [pid for pid in children_of(os.getpid()) if pid not in before]
     kill(first)
-    wait_until(lambda: not lives(first))
+    guard.reaped(os.waitpid(first, 0)[0])
     guard.keep({"0a0a0a0a": bystander.pid})
     assert bystander.wait(10) == -signal.SIGKILL
     file.remove()

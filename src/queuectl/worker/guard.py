@@ -44,16 +44,11 @@ class Guard:
         of this process. Where the machine is short of something, or an upgrade under way, the
         next call does it."""
         with suppress(OSError):
-            if not self._lives():
+            if not self._pid:
                 self._start()
             self._told &= workers.keys()
             for worker_id in workers.keys() - self._told:
                 self._tell(worker_id, workers[worker_id])
-
-    def _lives(self) -> bool:
-        if self._pid and os.waitpid(self._pid, os.WNOHANG)[0]:
-            self.reaped(self._pid)
-        return self._pid > 0
 
     def reaped(self, pid: int) -> None:
         """A child of this process was over and has been reaped: it may have been the guard."""
@@ -93,11 +88,10 @@ class Guard:
 
     def close(self) -> None:
         """Its workers are gone, and what they ran has ended."""
-        if self._lives():
+        if self._pid:
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
-            os.close(self._pipe)
-            self._pid = 0
+            self.reaped(self._pid)
 
 
 class _Keeper:

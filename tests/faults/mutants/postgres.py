@@ -202,8 +202,8 @@ POSTGRES = [
     Mutant(
         "a guard that was lost is not missed",
         WORKER + "guard.py",
-        "if self._pid and os.waitpid(self._pid, os.WNOHANG)[0]:",
-        "if False:",
+        "        if pid == self._pid:\n            self._pid = 0",
+        "        if pid == self._pid:\n            pass",
         f"{_FLEET}test_hosts.py -k outlive",
     ),
     Mutant(
