@@ -145,18 +145,6 @@ def guard(tmp_path: Path) -> Iterator[Guard]:
     guard.close()
 
 
-def test_a_guard_is_started_when_its_program_is_there_again(
-    guard: Guard, bystander: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = children_of(os.getpid())
-    with monkeypatch.context() as upgrade:
-        upgrade.setattr(sys, "executable", "/nowhere/python")
-        guard.keep({"0a0a0a0a": bystander.pid})
-    assert children_of(os.getpid()) == before
-    guard.keep({"0a0a0a0a": bystander.pid})
-    assert len(children_of(os.getpid())) == len(before) + 1
-
-
 def test_a_guard_is_started_when_the_machine_has_descriptors_again(
     guard: Guard, bystander: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
