@@ -69,7 +69,7 @@ class Database:
         _make_private(self.path)
         try:
             self.connection = apsw.Connection(self.path, statementcachesize=_STATEMENTS)
-            self._opened = self._place()
+            self._opened = os.stat(self.path)
             self._prepare()
         except apsw.Error as error:
             raise store_error(error, self.path) from error
@@ -151,7 +151,7 @@ class Database:
     def is_in_place(self) -> bool:
         """Whether the file is still what others find under its name."""
         try:
-            return self._place() == self._opened
+            return os.path.samestat(os.stat(self.path), self._opened)
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:  # who knows; whoever asks further will hear
