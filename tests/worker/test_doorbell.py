@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from queuectl.worker import doorbell
+from queuectl.store import open_store
+from queuectl.worker import doorbell, slots
 from queuectl.worker.doorbell import Bells, Doorbell
+from queuectl.worker.rescue import rescue_all
+from store.helpers import LivingWorker
 
 
 @pytest.fixture
@@ -77,6 +80,28 @@ def test_ringing_where_nobody_is_or_where_a_worker_was_killed_is_no_error(root: 
     doorbell.take_down_for("store", "dead")
     alive.close()
     assert not root.exists()
+
+
+def test_a_rescuer_that_is_killed_on_its_way_leaves_no_bell_for_ever(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = slots.remove
+
+    def killed_after(path: str) -> None:
+        remove(path)
+        raise KeyboardInterrupt
+
+    with open_store(str(tmp_path / "queue.db")) as store:
+        worker = LivingWorker(store)
+        bell = Doorbell(store.uid, worker.id)
+        worker.die()
+        with monkeypatch.context() as death:
+            death.setattr(slots, "remove", killed_after)
+            with pytest.raises(KeyboardInterrupt):
+                rescue_all(store, 0)
+        rescue_all(store, 0)
+    assert not root.exists()
+    bell.close()
 
 
 def test_a_folder_of_ours_that_others_could_enter_is_shut_to_them(root: Path) -> None:

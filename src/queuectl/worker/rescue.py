@@ -147,8 +147,9 @@ class Rescue:
     def close(self, *, done: bool) -> None:
         """Let go; with `done` the slot file goes too."""
         if done:
-            slots.remove(self._path)
+            # The file last: who is killed in between is repeated by whoever finds it.
             doorbell.take_down_for(self._uid, self.worker_id)
+            slots.remove(self._path)
         if self._lock >= 0:
             os.close(self._lock)
 
