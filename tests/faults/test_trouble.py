@@ -15,6 +15,7 @@ import pytest
 
 from queuectl import host
 from queuectl.store import open_store
+from worker.helpers import lives
 
 from .arena import Arena, Spec, can_mount, until
 from .checker import check, check_nothing_left, check_now
@@ -95,8 +96,8 @@ def test_a_frozen_worker_is_ended_with_its_jobs_which_run_again(arena: Arena) ->
     (worker,) = arena.pids("worker")
     (job,) = [int(line[3]) for line in arena.lines() if line[0] == "start"]
     arena.signal(signal.SIGSTOP, [worker])
-    assert until(lambda: not os.path.exists(f"/proc/{worker}"))
-    assert until(lambda: not os.path.exists(f"/proc/{job}"))
+    assert until(lambda: not lives(worker))
+    assert until(lambda: not lives(job))
     assert until(lambda: arena.starts("stuck") == 2)
     assert check_now(arena) == []
     arena.run("cancel", "stuck")
@@ -113,7 +114,7 @@ def test_a_worker_that_freezes_before_it_is_ready_is_replaced(arena: Arena) -> N
         assert until(lambda: arena.pids("worker"))
         (worker,) = arena.pids("worker")
         arena.signal(signal.SIGSTOP, [worker])
-    assert until(lambda: not os.path.exists(f"/proc/{worker}"))
+    assert until(lambda: not lives(worker))
     _end(arena, specs)
 
 
