@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from pid_namespace import pid_namespace
 from queuectl import host
 from queuectl.store.slotlock import is_locked, try_lock
 from queuectl.worker.census import Census
@@ -254,14 +254,6 @@ def test_a_variable_that_tells_of_another_mark_hides_nothing() -> None:
 
 def test_a_process_whose_session_began_outside_of_the_pid_namespace_is_seen() -> None:
     """As with `docker exec`: its session has the number 0 there."""
-    unshare = ["unshare", "--pid", "--fork", "--mount-proc"]
-    if os.getuid() != 0:
-        unshare.append("--map-root-user")
-    if (
-        not shutil.which("unshare")
-        or subprocess.run([*unshare, "true"], check=False).returncode
-    ):
-        pytest.skip("no pid namespace can be made here")
     script = f"""
 import os, subprocess, sys
 from queuectl.worker.census import Census
@@ -272,7 +264,7 @@ for _ in range(20):
     subprocess.run(["true"])  # who is newest is looked at anyway
 sys.exit(os.getsid(0) != 0 or Census("{UID}").marked(7) != [child.pid])
 """
-    subprocess.run([*unshare, sys.executable, "-c", script], check=True, timeout=20)
+    subprocess.run([*pid_namespace(), sys.executable, "-c", script], check=True, timeout=20)
 
 
 def _marked(*environment: str) -> subprocess.Popen[bytes]:

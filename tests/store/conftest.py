@@ -17,6 +17,7 @@ pytest.register_assert_rewrite(f"{__package__}.machine")  # its steps say what d
 
 _CORE = (
     "test_claim",
+    "test_due",
     "test_finish",
     "test_release",
     "test_rescue",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from pid_namespace import pid_namespace
 
 REUSED = """
 import os, sys
@@ -74,18 +73,10 @@ def test_a_supervisor_that_is_the_first_process_of_a_container_reaps_whom_it_is_
 
 def _play(scene: str, folder: Path) -> None:
     """Run a scene as the first process of a pid namespace."""
-    unshare = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    if os.getuid() != 0:
-        unshare.append("--map-root-user")
-    if (
-        not shutil.which("unshare")
-        or subprocess.run([*unshare, "true"], check=False).returncode
-    ):
-        pytest.skip("no pid namespace can be made here")
     tests = str(Path(__file__).parents[1])
     path = os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])
     subprocess.run(
-        [*unshare, sys.executable, "-c", scene, str(folder)],
+        [*pid_namespace(), sys.executable, "-c", scene, str(folder)],
         env={**os.environ, "PYTHONPATH": path},
         check=True,
         timeout=60,

@@ -246,7 +246,7 @@ POSTGRES = [
         _PG + "migrations/001_first.sql",
         "IF queuectl.promote(at, most) = most THEN",
         "IF queuectl.promote(at, most) < 0 THEN",
-        "tests/store/test_claim.py -k 'postgres and due'",
+        "tests/store/test_due.py -k postgres",
     ),
     Mutant(
         "PostgreSQL: what is much and goes on is given up",

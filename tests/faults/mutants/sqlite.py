@@ -295,6 +295,6 @@ SQLITE = [
         _LITE + "engine.py",
         "if self._db.connection.changes() == PROMOTED_A_TURN:",
         "if False:",
-        "tests/store/test_claim.py -k 'sqlite and due'",
+        "tests/store/test_due.py -k sqlite",
     ),
 ]
