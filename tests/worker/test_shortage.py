@@ -179,6 +179,21 @@ def test_a_guard_is_started_when_an_upgrade_is_over(
     file.remove()
 
 
+def test_a_guard_knows_its_workers_though_the_supervisor_stops_as_it_begins(
+    guard: Guard,
+    bystander: subprocess.Popen[bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = SlotFile(str(tmp_path / "slots"), "0a0a0a0a", 4)
+    file.set_fence(boot_ns() + 500_000_000)
+    with monkeypatch.context() as stopped:
+        stopped.setattr(Guard, "_tell", lambda *_worker: None)
+        guard.keep({"0a0a0a0a": bystander.pid})
+    assert bystander.wait(10) == -signal.SIGKILL
+    file.remove()
+
+
 def test_a_guard_that_was_killed_is_replaced_and_knows_what_it_knew(
     guard: Guard, bystander: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:

@@ -45,7 +45,7 @@ class Guard:
         next call does it."""
         with suppress(OSError):
             if not self._pid:
-                self._start()
+                self._start(workers)
             self._told &= workers.keys()
             for worker_id in workers.keys() - self._told:
                 self._tell(worker_id, workers[worker_id])
@@ -56,12 +56,14 @@ class Guard:
             self._pid = 0
             os.close(self._pipe)
 
-    def _start(self) -> None:
+    def _start(self, workers: Mapping[str, int]) -> None:
+        # It knows them from the start: we may be stopped before we can tell it.
+        known = [_line(worker_id, pid) for worker_id, pid in workers.items()]
         read, write = os.pipe()
         try:
             self._pid = os.posix_spawn(
                 sys.executable,
-                [sys.executable, *self._words],
+                [sys.executable, *self._words, *known],
                 os.environ,
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, read, 0),
@@ -77,13 +79,11 @@ class Guard:
         finally:
             os.close(read)
         self._pipe = write
-        self._told.clear()
+        self._told = set(workers)
 
     def _tell(self, worker_id: str, pid: int) -> None:
-        ticks = host.start_ticks(pid)
-        if ticks is not None:
-            with suppress(BrokenPipeError):  # it was killed: the next will be told
-                os.write(self._pipe, f"{worker_id} {pid} {ticks}\n".encode())
+        with suppress(BrokenPipeError):  # it was killed: the next will be told
+            os.write(self._pipe, f"{_line(worker_id, pid)}\n".encode())
         self._told.add(worker_id)
 
     def close(self) -> None:
@@ -92,6 +92,11 @@ class Guard:
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
             self.reaped(self._pid)
+
+
+def _line(worker_id: str, pid: int) -> str:
+    """What the guard is told of a worker; 0 for its start if it is over, and to be replaced."""
+    return f"{worker_id} {pid} {host.start_ticks(pid) or 0}"
 
 
 class _Keeper:
@@ -160,6 +165,8 @@ def main(argv: list[str]) -> int:
         signal.signal(number, signal.SIG_IGN)
     host.keep_only()
     keeper = _Keeper(argv[1], argv[2])
+    for known in argv[3:]:
+        keeper.add(known)
     told = poll()
     told.register(0, POLLIN)
     unread = b""
