@@ -8,15 +8,19 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from typing import TypeAlias
 
     Value: TypeAlias = float | str | bytes | None  # booleans are numbers
 
 
-def array(values: Iterable[Value]) -> str:
+def array(values: Sequence[Value]) -> str:
     """A literal for a parameter that the statement casts."""
-    return "{" + ",".join([_element(value) for value in values]) + "}"
+    if values and values.count(values[0]) == len(values):  # of ends of runs, most are
+        elements = [_element(values[0])] * len(values)
+    else:
+        elements = [_element(value) for value in values]
+    return "{" + ",".join(elements) + "}"
 
 
 def columns(rows: Sequence[Sequence[Value]]) -> list[str]:
