@@ -52,6 +52,12 @@ def stat(pid: int) -> tuple[int, int, int] | None:
     return int(fields[19]), int(fields[3]), int(fields[2])
 
 
+def is_suspended(pid: int) -> bool:
+    """Whether a signal or a debugger has stopped the process."""
+    text = _read(f"/proc/{pid}/stat")
+    return text[text.rfind(")") + 2 :][:1] in ("T", "t")
+
+
 def is_here(worker: Worker) -> bool:
     """Whether it registered on this host, in this boot and pid namespace."""
     return (worker.host, worker.boot_id, worker.pid_namespace) == (

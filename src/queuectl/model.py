@@ -205,10 +205,24 @@ class Finish(Record):
 
 class Want(Record):
     """What a worker asks of a claim: `free` jobs of any kind that can start at once, and
-    up to `ahead` more to have at hand, none of them with `max_retries` 1 or less."""
+    up to `ahead` more to have at hand, none of them with `max_retries` 1 or less. Up to
+    `plenty` more of these where there is plenty: no more than this worker's share, by slots, of
+    what is ready, so that none waits for this worker while others have nothing to do; and none
+    where some worker serves only a part of its queues, or others too.
+
+    `waits` says that, where there are fewer than `free`, the worker will wait to be called,
+    and that an `enqueue` may claim for it meanwhile; a later turn brings what it did.
+    """
 
     free: int
     ahead: int = 0
+    plenty: int = 0
+    waits: bool = False
+
+    @property
+    def jobs(self) -> int:
+        """How many at most."""
+        return self.free + self.ahead + self.plenty
 
 
 class Turn(Record):
@@ -219,7 +233,8 @@ class Turn(Record):
     seconds a person gives this worker's running jobs (None: nobody asked). `next_due` is
     when the next job falls due that nothing but time holds back. `drained` says that nothing
     in the worker's open queues is due, failed or processing. `freed` is how many jobs had
-    waited for nothing but what this turn recorded; some may be among the claims.
+    waited for nothing but what this turn recorded; some may be among the claims. `more` says
+    that there may be more to claim than this turn could take.
     """
 
     claims: Sequence[Claim]
@@ -229,6 +244,7 @@ class Turn(Record):
     next_due: int | None = None
     drained: bool = False
     freed: int = 0
+    more: bool = False
 
 
 class Worker(Record):

@@ -292,7 +292,7 @@ def test_a_job_that_was_accepted_is_told_of_though_the_connection_is_lost_then(
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
 
-    monkeypatch.setattr("queuectl.cli.enqueue.wake", lose_connections)
+    monkeypatch.setattr("queuectl.cli.enqueue.call", lose_connections)
     assert command_line(["enqueue", "--json", "--db", server.url(database), "true"]) == 0
     assert json.loads(capsys.readouterr().out)["id"] == "j1"
 

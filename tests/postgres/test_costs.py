@@ -90,6 +90,7 @@ def worker(store: PostgresStore) -> Iterator[LivingWorker]:
         store.unregister(worker.id)
 
 
+_OF_A_CLAIM = "text, bigint, bigint, bigint, bigint, bigint, integer[], integer, bigint, bigint"
 _ENDS = (
     "text, bigint[], bigint[], integer[], text[], integer[], bigint[], boolean[], text[],"
     " integer[], text[], text[], bigint[], bigint[], double precision[], text[]"
@@ -108,11 +109,11 @@ def test_a_claim_reads_what_it_takes(
         cost = explain_prepared(
             store,
             "claim",
-            "text, bigint, bigint, bigint, bigint, integer[]",
-            f"'{worker.id}', {T0}, 16, 16, 80, '{{}}'",
+            _OF_A_CLAIM,
+            f"'{worker.id}', {T0}, 16, 16, 0, 80, '{{}}', 1, 5000, 0",
         )
     else:
-        cost = explain(store, "claim", (worker.id, T0, 16, 16, 80, []))
+        cost = explain(store, "claim", (worker.id, T0, 16, 16, 0, 80, [], 1, 5_000, None))
     assert cost.whole_tables <= SMALL_TABLES
     assert cost.rows < 400
     assert cost.pages < 3_000
@@ -123,7 +124,7 @@ def test_a_claim_that_finds_nothing_reads_nothing(
 ) -> None:
     while worker.claim(300):
         pass
-    cost = explain(store, "claim", (worker.id, T0, 16, 16, 80, []))
+    cost = explain(store, "claim", (worker.id, T0, 16, 16, 0, 80, [], 1, 5_000, None))
     assert cost.rows < 40
     assert cost.whole_tables <= SMALL_TABLES
 
@@ -233,11 +234,11 @@ def test_a_claim_reads_what_it_takes_after_a_quiet_time(
 ) -> None:
     with living_worker(rush) as worker:
         if prepared:
-            types = "text, bigint, bigint, bigint, bigint, integer[]"
-            values = f"'{worker.id}', {T0}, 16, 16, 80, '{{}}'"
+            types = _OF_A_CLAIM
+            values = f"'{worker.id}', {T0}, 16, 16, 0, 80, '{{}}', 1, 5000, 0"
             cost = explain_prepared(rush, "claim", types, values)
         else:
-            cost = explain(rush, "claim", (worker.id, T0, 16, 16, 80, []))
+            cost = explain(rush, "claim", (worker.id, T0, 16, 16, 0, 80, [], 1, 5_000, None))
     assert cost.whole_tables <= SMALL_TABLES
     assert cost.rows < 400
     assert cost.pages < 3_000
@@ -291,7 +292,7 @@ def test_functions_read_a_handful_however_much_is_ready(
             "promote": (T0, 500),
             "line_up": (worker.id, T0, 500, 20, 96),
             "look": (worker.id,),
-            "claim": (worker.id, T0, 2, 2, 24, []),
+            "claim": (worker.id, T0, 2, 2, 0, 24, [], 1, 5_000, None),
         }
         with rush._db.write_in_bulk():
             rush._db.execute(sql("begin"), ("60s", "60s", "60s", True))
@@ -307,7 +308,7 @@ def test_functions_read_a_handful_however_much_is_ready(
 # -- plans from when there was nothing -------------------------------------------------------
 
 _OF_TURNS_AND_SCREENS = {
-    "claim": "text, bigint, bigint, bigint, bigint, integer[]",
+    "claim": _OF_A_CLAIM,
     "finish": _ENDS,
     "refused": "bigint[], text[], bigint[]",
     "line_up": "text, bigint, bigint, bigint, bigint",
@@ -357,7 +358,7 @@ def test_a_plan_made_while_the_store_was_empty_does_when_it_is_full(
             ends = columns([_end_of(the_end(claim)) for claim in claims])
             tokens = [claim.token for claim in claims]
             given = {
-                "claim": f"'w', {T0}, 16, 16, 80, '{{}}'",
+                "claim": f"'w', {T0}, 16, 16, 0, 80, '{{}}', 1, 5000, 0",
                 "finish": ", ".join(f"'{value}'" for value in ("w", *ends)),
                 "refused": f"ARRAY{tokens}, ARRAY{[COMPLETED] * 8}, ARRAY{[T0] * 8}",
                 "line_up": f"'w', {T0}, 500, 20, 96",

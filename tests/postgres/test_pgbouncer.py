@@ -11,7 +11,7 @@ import pytest
 
 from conftest import Cli, until
 from queuectl.errors import QueuectlError
-from queuectl.model import COMPLETED, DEAD, FAILED, Chunk, OutputPart
+from queuectl.model import COMPLETED, DEAD, FAILED, Chunk, OutputPart, Want
 from queuectl.store.postgres import PostgresStore
 from store.helpers import T0, LivingWorker, a_job, add, audit, counted, living_worker, the_end
 
@@ -52,6 +52,23 @@ def test_the_life_of_jobs_goes_its_way_through_a_pooler(pooled: str, open_store:
         workers[2].leave()
     assert counted(store) == {COMPLETED: 200, DEAD: 1, "cancelled": 1}
     audit(stores[4])
+
+
+def test_jobs_are_handed_over_through_a_pooler_and_brought_once(
+    pooled: str, open_store: Open
+) -> None:
+    clerk = open_store(pooled)
+    with living_worker(open_store(pooled), slots=2) as worker:
+        for number in range(20):
+            worker.store.turn(worker.id, (), (), Want(2, waits=True), T0)
+            add(clerk, f"a{number}")
+            assert clerk.handed_to == worker.id
+            brought = worker.store.turn(worker.id, (), (), Want(2, waits=True), T0)
+            (claim,) = brought.claims
+            assert claim.id == f"a{number}"
+            worker.finish(claim)
+    assert counted(clerk) == {COMPLETED: 20}
+    audit(clerk)
 
 
 def test_many_workers_at_once_never_get_the_same_job(

@@ -92,10 +92,13 @@ class LivingWorker:
         *finishes: Finish,
         free: int = 0,
         ahead: int = 0,
+        plenty: int = 0,
+        waits: bool = False,
         output: Sequence[OutputPart] = (),
         now: int = T0,
     ) -> Turn:
-        return self.store.turn(self.id, finishes, output, Want(free, ahead), now)
+        want = Want(free, ahead, plenty, waits)
+        return self.store.turn(self.id, finishes, output, want, now)
 
     def claim(self, free: int = 1, ahead: int = 0, now: int = T0) -> list[Claim]:
         """Up to `free` jobs and `ahead` more."""

@@ -22,6 +22,7 @@ from queuectl.model import (
     Filter,
     Finish,
     Settings,
+    Turn,
     Want,
 )
 from queuectl.retry import RetryPolicy
@@ -113,6 +114,10 @@ class Steps(RuleBasedStateMachine):
             return
         given = store.enqueue(batch, self.now)
         self.plain.enqueue(batch, given, [store.get(id).seq for id in given], self.now)
+        if store.handed_to is not None:
+            (id,) = given
+            token = store.history(id)[-1].token
+            self.plain.hand_over(self.plain.jobs[id], token, store.handed_to, self.now)
 
     # -- workers -------------------------------------------------------------------------
 
@@ -132,6 +137,8 @@ class Steps(RuleBasedStateMachine):
         who=places,
         free=st.integers(0, 3),
         ahead=st.integers(0, 2),
+        plenty=st.sampled_from((0, 0, 1, 5)),
+        waits=st.booleans(),
         ends=st.lists(st.tuples(places, st.sampled_from(KINDS)), max_size=3),
         repeats=st.lists(places, max_size=2),
     )
@@ -140,6 +147,8 @@ class Steps(RuleBasedStateMachine):
         who: int,
         free: int,
         ahead: int,
+        plenty: int,
+        waits: bool,
         ends: list[tuple[int, str]],
         repeats: list[int],
     ) -> None:
@@ -151,23 +160,59 @@ class Steps(RuleBasedStateMachine):
         ]
         finishes += [self.sent[-1 - place] for place in repeats if place < len(self.sent)]
         self.sent += [finish for finish in finishes if finish not in self.sent]
-        turn = worker.turn(*finishes, free=free, ahead=ahead, now=self.now)
+        plain = self.plain.workers[worker.id]
+        at_once = not finishes and worker.id in getattr(worker.store, "_waiters", ())
+        turn = worker.turn(
+            *finishes, free=free, ahead=ahead, plenty=plenty, waits=waits, now=self.now
+        )
+        if plain.handed is not None:
+            told = len(turn.claims)
+            turn = self._take_handed(plain, turn)
+            if at_once and free + ahead + plenty and len(turn.claims) < told:
+                assert not turn.claims
+                return
 
         refused = [f.token for f in finishes if not self.plain.finish(f)]
         assert list(turn.refused) == refused
-        expected = self.plain.next_claims(worker.id, free, ahead, self.now)
+        expected = self.plain.next_claims(worker.id, free, ahead, plenty, self.now)
         assert [claim.id for claim in turn.claims] == [job.id for job in expected]
         for job, claim in zip(expected, turn.claims, strict=True):
             self.plain.claim(job, claim, worker.id)
             self.claims[claim.token] = claim
         assert sorted(turn.cancels) == sorted(self.plain.cancels(worker.id))
-        assert turn.stop == self.plain.workers[worker.id].stop
+        assert turn.stop == plain.stop
         assert turn.drained == self.plain.drained(worker.id, self.now)
         self._check_next_due(worker, turn.next_due)
+        if free + ahead + plenty:
+            plain.waits = waits and len(expected) < free
+
+    @precondition(lambda self: self.alive)
+    @rule(who=places, queue=st.sampled_from(QUEUES), once=st.booleans(), on=connections)
+    def a_job_comes_while_a_worker_waits(
+        self, who: int, queue: str, once: bool, on: int
+    ) -> None:
+        self.turn(who, 1, 0, 0, True, [], [])
+        fields = {"queue": queue, "max_retries": 1 if once else 3, "later": None, "after": []}
+        self.enqueue([(None, fields)], on)
+
+    def _take_handed(self, plain: PlainWorker, turn: Turn) -> Turn:
+        """The turn without what an enqueue had claimed."""
+        assert plain.handed is not None
+        token, plain.handed = plain.handed, None
+        job = self.plain.job_of(token)
+        handed = [claim for claim in turn.claims if claim.token == token]
+        if job is None or job.run.worker != plain.id:
+            assert not handed
+            return turn
+        (claim,) = handed
+        self.plain.check(job, claim)
+        assert claim.attempt == len(job.runs)
+        self.claims[token] = claim
+        return turn.replace(claims=[other for other in turn.claims if other is not claim])
 
     def _finish_of_its_own(self, worker: LivingWorker, place: int, kind: str) -> Finish | None:
         """The end of a run that it holds, or else of one that nobody holds any more."""
-        held = list(self.plain.held(worker.id))
+        held = [token for token in self.plain.held(worker.id) if token in self.claims]
         tokens = held or [token for token in self.claims if not self.plain.job_of(token)]
         if not tokens:
             return None
@@ -179,6 +224,14 @@ class Steps(RuleBasedStateMachine):
         open_queues = self.plain.open_queues(worker.id)
         mine = [job.due_at for job in scheduled if job.queue in open_queues]
         assert not mine or (next_due is not None and next_due <= min(mine))
+
+    @precondition(lambda self: self.alive)
+    @rule(who=places)
+    def a_worker_asks_what_it_holds(self, who: int) -> None:
+        worker = self.alive[who % len(self.alive)]
+        assert worker.held() == self.plain.held(worker.id)
+        plain = self.plain.workers[worker.id]
+        plain.waits, plain.handed = False, None
 
     @precondition(lambda self: self.claims and self.alive)
     @rule(who=places, which=picks)
@@ -308,4 +361,5 @@ class Steps(RuleBasedStateMachine):
         for worker in self.alive:
             if worker.store is old:
                 worker.store = self.stores[which]
+                self.a_worker_asks_what_it_holds(self.alive.index(worker))
         old.close()

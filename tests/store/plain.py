@@ -92,6 +92,9 @@ class PlainWorker:
     id: str
     queues: tuple[str, ...]
     stop: float | None = None
+    waits: bool = False
+    handed: int | None = None
+    """The token of what an enqueue has claimed for it, until it is told."""
 
 
 class PlainStore:
@@ -193,7 +196,9 @@ class PlainStore:
         self.events["completed"] += kind == COMPLETED
         self.events["failed"] += kind in (FAILED, LOST, "timeout")
 
-    def next_claims(self, worker: str, free: int, ahead: int, now: int) -> list[PlainJob]:
+    def next_claims(
+        self, worker: str, free: int, ahead: int, plenty: int, now: int
+    ) -> list[PlainJob]:
         """The jobs that a claim must give, in order (P5)."""
         open_queues = self.open_queues(worker)
         running = Counter(job.queue for job in self.jobs.values() if job.state == PROCESSING)
@@ -204,6 +209,8 @@ class PlainStore:
             if job.is_due(now) and job.queue in open_queues and not full:
                 running[job.queue] += 1
                 in_line.append(job)
+        if (parts := self._parts(worker)) is not None:
+            ahead += max(0, min(plenty, (len(in_line) - free - ahead) // parts))
         chosen, rest = in_line[:free], in_line[free : free + ahead]
         for job in rest:
             if job.policy.limit <= 1:
@@ -211,14 +218,39 @@ class PlainStore:
             chosen.append(job)
         return chosen
 
+    def _parts(self, worker: str) -> int | None:
+        """Of how many, with one slot each, this is one; None where others serve a part of its
+        queues, or others too."""
+        mine = set(self.workers[worker].queues)
+        others = [set(other.queues) for other in self.workers.values()]
+        rivals = [queues for queues in others if not queues or not mine or queues & mine]
+        return len(rivals) if all(queues == mine for queues in rivals) else None
+
+    def hand_over(self, job: PlainJob, token: int, worker: str, now: int) -> None:
+        """An enqueue has claimed this job for the worker."""
+        plain = self.workers[worker]
+        assert plain.waits
+        assert plain.stop is None
+        assert self.next_claims(worker, 1, 0, 0, now) == [job]
+        assert self.queues[job.queue].limit is None
+        plain.waits, plain.handed = False, token
+        self._begin(job, token, worker)
+
     def claim(self, job: PlainJob, claim: Claim, worker: str) -> None:
-        assert claim.token not in self.tokens
+        self.check(job, claim)
+        assert claim.attempt == len(job.runs) + 1
+        self._begin(job, claim.token, worker)
+
+    def check(self, job: PlainJob, claim: Claim) -> None:
+        """Whether the claim tells what the job is."""
         assert (claim.id, claim.seq, claim.queue) == (job.id, job.seq, job.queue)
         assert (claim.attempts, claim.policy) == (job.attempts, job.policy)
         assert claim.timeout_seconds == job.timeout
-        assert claim.attempt == len(job.runs) + 1
-        self.tokens.add(claim.token)
-        job.runs.append(PlainRun(claim.token, claim.attempt, worker))
+
+    def _begin(self, job: PlainJob, token: int, worker: str) -> None:
+        assert token not in self.tokens
+        self.tokens.add(token)
+        job.runs.append(PlainRun(token, len(job.runs) + 1, worker))
         job.state = PROCESSING
         self.events["started"] += 1
 

@@ -150,11 +150,48 @@ def test_jobs_that_may_run_only_once_fill_free_slots(
     assert ids(worker.claim(2, ahead=5)) == ["a", "b"]
 
 
+def test_jobs_that_may_not_be_claimed_ahead_promise_no_more(
+    store: Store, worker: LivingWorker
+) -> None:
+    """Else a worker whose slots are busy would ask at once again, and again."""
+    add(store, *[f"once-{n}" for n in range(20)], max_retries=1)
+    answer = store.turn(worker.id, (), (), Want(0, 4, 4), T0)
+    assert (list(answer.claims), answer.more) == ([], False)
+
+
 def test_a_claim_ahead_follows_the_order(store: Store, worker: LivingWorker) -> None:
     add(store, "low", priority=1)
     add(store, "once", priority=2, max_retries=1)
     add(store, "high", priority=9)
     assert ids(worker.claim(0, ahead=3)) == ["high"]
+
+
+def test_where_there_is_plenty_a_worker_claims_its_share_by_slots(store: Store) -> None:
+    add(store, *[f"j-{n}" for n in range(100)])
+    with living_worker(store, slots=1) as worker, living_worker(store, slots=3) as wider:
+        assert len(store.turn(worker.id, (), (), Want(1, 3, 60), T0).claims) == 4 + 96 // 4
+        assert len(store.turn(wider.id, (), (), Want(3, 1, 60), T0).claims) == 4 + 68 // 2
+
+
+def test_plenty_is_not_counted_where_another_worker_could_do_only_some_of_it(
+    store: Store,
+) -> None:
+    """What comes first may be all that the other has to do."""
+    add(store, *[f"small-{n}" for n in range(20)], queue="small")
+    add(store, *[f"large-{n}" for n in range(180)], queue="large")
+    with living_worker(store) as worker, living_worker(store, queues=["small"]) as other:
+        assert len(store.turn(worker.id, (), (), Want(1, 3, 60), T0).claims) == 4
+        assert len(store.turn(other.id, (), (), Want(1, 3, 60), T0).claims) == 4
+
+
+def test_plenty_is_shared_only_with_those_who_serve_the_same_queues(store: Store) -> None:
+    add(store, *[f"j-{n}" for n in range(60)], queue="a")
+    with (
+        living_worker(store, queues=["a", "b"]) as worker,
+        living_worker(store, queues=["b", "a"]),
+        living_worker(store, queues=["c"]),
+    ):
+        assert len(store.turn(worker.id, (), (), Want(1, 3, 60), T0).claims) == 4 + 56 // 2
 
 
 # -- turns -------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from queuectl.cli.parser import ANYWHERE, json_option
 from queuectl.clock import now_ms
 from queuectl.errors import BadInput, StoreError
 from queuectl.model import CANCELLED
-from queuectl.worker.doorbell import Bells, wake
+from queuectl.worker.doorbell import Bells, call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _accept(
         job = spec.from_command(command, now)
     bells = Bells(intake.uid)
     job_id = intake.enqueue([job], now)[0]
-    wake(intake, bells)
+    call(intake, bells)
     return job, job_id
 
 

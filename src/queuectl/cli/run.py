@@ -13,7 +13,7 @@ from queuectl.clock import now_ms
 from queuectl.errors import BadInput
 from queuectl.jobspec import fields_of_line
 from queuectl.model import CANCELLED, COMPLETED, ENDED
-from queuectl.worker.doorbell import Bells, wake
+from queuectl.worker.doorbell import Bells, call, wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         with _Signals() as signals:
             bells = Bells(store.uid)
             job_id = store.enqueue([job], now)[0]
-            wake(store, bells)
+            call(store, bells)
             if on_terminal():
                 note(f"{job_id} enqueued")
             patiently(

@@ -47,6 +47,10 @@ else:
 PROMOTED_A_TURN = 500
 """How many jobs whose time has come a turn makes ready at most."""
 
+COUNTED_A_TURN = 5_000
+"""How far a turn counts at most what is ready, to know a worker's share of it (`Want.plenty`).
+Where there are more, there is plenty."""
+
 _READ_AT_ONCE = 1_000
 
 
@@ -85,6 +89,10 @@ class Intake(ABC):
     """Whether claims last only `lease_seconds` beyond the last heartbeat (a networked
     store), or as long as the worker's process holds the lock of its slot file."""
 
+    handed_to: str | None = None
+    """The worker that has the job of the last `enqueue`, and only needs to be called; None
+    if any may claim it."""
+
     @abstractmethod
     def close(self) -> None:
         """Let go of files and connections. The store is not used after."""
@@ -112,6 +120,9 @@ class Intake(ABC):
         when its `run_at` is past or None and every job of `after` is completed. Unknown
         queues come into being. If a job of `after` has ended without completing, the new
         job is cancelled at once.
+
+        A single job that would be claimed first may be claimed here and now for a worker of
+        this host that waits to be called (see `Want.waits`): `handed_to` tells which.
 
         Raises JobExists (an id is taken, in the store or twice in the batch),
         JobNotFound (an id in `after`).
@@ -182,7 +193,7 @@ class Store(Intake):
 
         Claims are the ready jobs of the worker's queues that are not paused and below
         their limit: higher priority first, then first enqueued. The first `want.free` are
-        of any kind; up to `want.ahead` follow, ending before the first whose
+        of any kind; up to `want.ahead` and `want.plenty` follow, ending before the first whose
         `max_retries` is 1 or less. Jobs whose time has come become ready first (a bounded
         number a turn). A turn with nothing to do writes nothing.
 

@@ -80,22 +80,40 @@ class Bells:
         except OSError:
             self._socket = None
 
-    def ring(self) -> None:
-        """Wake every worker, once. Never waits, never fails."""
+    def ring(self, worker_id: str | None = None) -> bool:
+        """Wake every worker, or this one only; once. Never waits, never fails. Tells whether
+        any was rung."""
         if self._socket is None:
-            return
+            return False
+        rung = False
         for path in self._paths:
+            if worker_id is not None and os.path.basename(path) != worker_id:
+                continue
             try:
                 self._socket.sendto(b"!", path)
-            except OSError:  # full: it has been rung; refused: its worker is gone
+            except BlockingIOError:  # full: it has been rung
+                rung = True
+            except OSError:  # its worker is gone
                 continue
+            else:
+                rung = True
         self._socket.close()
+        return rung
 
 
 def wake(store: Intake, bells: Bells | None = None) -> None:
     """Wake the workers of this store, on this host and on others."""
     (bells or Bells(store.uid)).ring()
     store.announce()
+
+
+def call(store: Intake, bells: Bells) -> None:
+    """After an enqueue: wake the worker that has the job, if one has, or all. So too if it has
+    hung no bell that we can see (its /tmp may be another, or its user): it may be listening."""
+    if store.handed_to is None:
+        wake(store, bells)
+    elif not bells.ring(store.handed_to):
+        wake(store)
 
 
 def _a_socket() -> _socket.socket:

@@ -235,8 +235,10 @@ class Loop:
             return Want(0)
         slots, room, waiting = self._runs.free, self._slot_file.room, len(self._backlog)
         free = max(0, min(slots - waiting, room))
-        ahead = self._pace.ahead - max(0, waiting - slots)
-        return Want.make((free, max(0, min(ahead, room - free))))
+        line, room = max(0, waiting - slots), room - free
+        ahead = max(0, min(self._pace.ahead - line, room))
+        most = max(0, min(self._pace.ahead + self._pace.plenty - line, room))
+        return Want.make((free, ahead, most - ahead, not self._settings.drain))
 
     def _known_tokens(self) -> set[int]:
         """Every claim that we hold and have not ended."""
@@ -252,6 +254,7 @@ class Loop:
             if not self._backlog:
                 self._pace.backlog_began()
             self._backlog.extend(answer.claims)
+            self._pace.filled(len(self._backlog))
         for token in answer.cancels:
             self._cancel(token)
         if answer.stop is not None:

@@ -1,7 +1,10 @@
 """How far ahead a worker may claim, so that nothing waits long behind a busy slot.
 
 DESIGN section 3: no job waits more than about 50 ms behind a busy slot while another
-worker is idle. Claims that wait longer are given back.
+worker is idle. So some milliseconds' work is claimed in any case, and more where there is
+plenty for all (see `Want.plenty`): with many jobs a turn, each costs less. Claims that wait
+while nothing starts are given back, and so are those that wait many times as long as they were
+to: others may have nothing to do by then.
 """
 
 from __future__ import annotations
@@ -9,11 +12,13 @@ from __future__ import annotations
 import time
 
 _LONGEST_WAIT = 0.05
-_AIM = 0.04
+_ANYWAY = 0.02
+_PLENTY = 0.1
+_LATE = 5 * _PLENTY
 WATCH_AFTER = 0.004
 """A run shorter than this costs no watching of its pipes; what it prints waits in them."""
 _LOUD_FOR = 20
-MOST = 64
+MOST = 200
 """Claims ahead at most, a slot or many."""
 
 
@@ -27,15 +32,24 @@ class Pace:
         """Not 0: the next run may fill a pipe before it is WATCH_AFTER old."""
         self.ahead = 0
         """How many jobs to claim beyond what can start at once."""
+        self.plenty = 0
+        """How many more, where there is plenty."""
         self.give_back_at = float("inf")
+        self._filled = 0
+        self._late_at = float("inf")
 
     def started(self) -> None:
         """A run began: the line moves."""
-        self.give_back_at = time.monotonic() + _LONGEST_WAIT
+        self.give_back_at = min(time.monotonic() + _LONGEST_WAIT, self._late_at)
 
     def backlog_began(self) -> None:
         """Claims are waiting now."""
         self.give_back_at = time.monotonic() + _LONGEST_WAIT
+
+    def filled(self, waiting: int) -> None:
+        """So many wait now that more have come."""
+        self._filled = waiting
+        self._late_at = time.monotonic() + _LATE
 
     def ended(self, seconds: float, *, was_loud: bool) -> None:
         """A run took this long; a loud one filled a pipe."""
@@ -51,8 +65,10 @@ class Pace:
 
     def runs_low(self, waiting: int) -> bool:
         """Whether it is time to ask for more."""
-        return self.ahead > 0 and waiting <= self.ahead // 4
+        return self.ahead + self.plenty > 0 and waiting <= self._filled // 4
 
     def _plan(self) -> None:
         usual = max(self._usual or 0.0, 0.0005)
-        self.ahead = min(MOST, int(_AIM / usual * self._slots)) if usual < _AIM else 0
+        runs_a_second = self._slots / usual if usual < _LONGEST_WAIT else 0.0
+        self.ahead = min(MOST, int(_ANYWAY * runs_a_second))
+        self.plenty = min(MOST, int(_PLENTY * runs_a_second)) - self.ahead

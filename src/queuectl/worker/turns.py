@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from queuectl.clock import now_ms
-from queuectl.errors import StoreError, StoreGone, StoreTooNew
+from queuectl.errors import Refused, StoreError, StoreGone, StoreTooNew
 from queuectl.model import one_a_run
 from queuectl.worker.doorbell import wake
 from queuectl.worker.faultpoints import reach
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from queuectl.worker.report import Report
     from queuectl.worker.storethread import StoreThread
 
-_GATHER = 0.04
+_GATHER = 0.1
 """A finish waits at most so long for others to share its commit (seconds)."""
 _RETRY_FIRST = 0.1
 _RETRY_MOST = 2.0
@@ -180,7 +180,7 @@ class Turns:
             reach("turn.asked")
             answer = store.turn(self._worker_id, finishes, parts, want, now_ms())
             reach("turn.done")
-            if answer.freed and len(answer.claims) >= want.free + want.ahead:
+            if answer.freed and answer.more:
                 wake(store)  # there may be more than we have taken, and others idle
             return answer
 
@@ -196,7 +196,7 @@ class Turns:
             self._retry_after = _RETRY_FIRST
             self._failing = False
             self._next_due = NEVER if answer.next_due is None else answer.next_due
-            self._more |= bool(answer.claims) and len(answer.claims) >= want.free + want.ahead
+            self._more |= answer.more
             self._on_answer(answer, finishes, want)
 
         return turn, turned
@@ -228,7 +228,11 @@ class Turns:
         waited for what we ran."""
 
         def leave(store: Store) -> None:
-            store.unregister(self._worker_id)
+            try:
+                store.unregister(self._worker_id)
+            except Refused:  # an enqueue has claimed for us meanwhile
+                store.release(self._worker_id, store.held(self._worker_id), now_ms())
+                store.unregister(self._worker_id)
             wake(store)
 
         self._ask_alone(leave, left)

@@ -10,21 +10,23 @@ _FLEET = "tests/fleet/"
 _PG = "src/queuectl/store/postgres/"
 _PGSQL = "src/queuectl/store/postgres/sql/"
 _LEASES = "tests/postgres/test_leases.py"
+_HANDED = "tests/postgres/test_handed_to_nobody.py"
+_WAITS = "tests/store/test_waits.py -k postgres"
 
 POSTGRES = [
     # tokens and states
     Mutant(
         "PostgreSQL: a finish needs no token",
         _PGSQL + "finish.sql",
-        "AND j.token = e.token AND coalesce",
-        "AND coalesce",
+        "        AND j.token = ($2::bigint[])[width_bucket(j.seq, $3::bigint[])]\n",
+        "",
         _FINISH,
     ),
     Mutant(
         "PostgreSQL: a finish needs no state",
         _PGSQL + "finish.sql",
-        "AND j.token = e.token AND coalesce(j.state, '') = 'processing'",
-        "AND j.token = e.token",
+        "j.seq = ANY ($3::bigint[]) AND coalesce(j.state, '') = 'processing'",
+        "j.seq = ANY ($3::bigint[])",
         _FINISH,
     ),
     Mutant(
@@ -72,8 +74,8 @@ POSTGRES = [
     Mutant(
         "PostgreSQL: what others held is not looked at again soon",
         _PG + "engine.py",
-        "refused, freed), look.contended",
-        "refused, freed), False",
+        "missed = look.contended and",
+        "missed = False and",
         "tests/postgres/test_concurrency.py",
     ),
     Mutant(
@@ -93,9 +95,94 @@ POSTGRES = [
     Mutant(
         "PostgreSQL: jobs with one try are claimed ahead",
         _PGSQL + "claim.sql",
-        "WHERE place > $3 AND max_retries <= 1), $4 + 1)",
-        "WHERE place > $3 AND max_retries <= -1), $4 + 1)",
+        "(SELECT free FROM wanted) AND max_retries <= 1",
+        "(SELECT free FROM wanted) AND max_retries <= -1",
         "tests/store/test_claim.py -k postgres",
+    ),
+    # what an enqueue claims for others
+    Mutant(
+        "PostgreSQL: a job is handed over in the middle of a turn",
+        _PG + "migrations/001_first.sql",
+        "        CONTINUE WHEN NOT pg_try_advisory_xact_lock(7816545, hashtext(worker));\n",
+        "",
+        _HANDED,
+    ),
+    Mutant(
+        "PostgreSQL: a job is handed to a worker that may claim no more",
+        _PG + "migrations/001_first.sql",
+        "w.waits >= m.value::integer",
+        "w.waits IS NOT NULL",
+        _HANDED,
+    ),
+    Mutant(
+        "PostgreSQL: a job is handed to a worker that was told to stop",
+        _PG + "migrations/001_first.sql",
+        " AND w.stop_seconds IS NULL\n            AND w.lease_until",
+        "\n            AND w.lease_until",
+        _WAITS,
+    ),
+    Mutant(
+        "PostgreSQL: a job is handed to a worker whose heartbeats are overdue",
+        _PG + "migrations/001_first.sql",
+        "clock_timestamp() + lease_seconds * interval '0.6 seconds'",
+        "clock_timestamp()",
+        _HANDED,
+    ),
+    Mutant(
+        "PostgreSQL: a job is handed to a worker that is suspended",
+        _PG + "proof.py",
+        "_runs(pid, start_ticks) and not host.is_suspended(pid)",
+        "_runs(pid, start_ticks)",
+        _HANDED,
+    ),
+    Mutant(
+        "PostgreSQL: a job that is handed over passes others by",
+        _PG + "migrations/001_first.sql",
+        "j.seq <> job LIMIT 1",
+        "j.seq <> job LIMIT 0",
+        _WAITS,
+    ),
+    Mutant(
+        "PostgreSQL: a job that is handed over passes by what fell due",
+        _PG + "migrations/001_first.sql",
+        "NOT ready AND due_at <= at) THEN\n        RETURN NULL;",
+        "NOT ready AND due_at < 0) THEN\n        RETURN NULL;",
+        _WAITS,
+    ),
+    Mutant(
+        "PostgreSQL: a worker that lost an answer is handed jobs",
+        _PGSQL + "adopt_worker.sql",
+        ", waits = NULL",
+        "",
+        _WAITS,
+    ),
+    Mutant(
+        "PostgreSQL: a claim that was told comes again",
+        _PGSQL + "nothing_handed.sql",
+        "SET handed = NULL",
+        "SET handed = handed",
+        _WAITS,
+    ),
+    Mutant(
+        "a worker that leaves keeps what came at the last moment",
+        WORKER + "turns.py",
+        "store.release(self._worker_id, store.held(self._worker_id), now_ms())",
+        "store.held(self._worker_id)",
+        _HANDED,
+    ),
+    Mutant(
+        "PostgreSQL: a slot that a job was handed to is free",
+        _PGSQL + "claim.sql",
+        "greatest(0, $3 - unknown) AS free",
+        "$3 AS free",
+        "tests/postgres/test_handover.py",
+    ),
+    Mutant(
+        "PostgreSQL: a worker's share of what is ready is all",
+        _PGSQL + "claim.sql",
+        "(count(*) - $4) / (SELECT parts FROM fleet)",
+        "count(*) - $4",
+        "tests/store/test_plenty.py -k postgres",
     ),
     Mutant(
         "PostgreSQL: a running job can be deleted",
@@ -237,8 +324,8 @@ POSTGRES = [
     Mutant(
         "a worker of another home is dead with its process",
         "src/queuectl/store/postgres/proof.py",
-        "    if not folder or folder != folder_mark(slot_dir):\n        return False\n",
-        "",
+        'if tuple(place) != here(slot_dir) or "" in (place[1], place[3]):',
+        'if tuple(place)[:3] != here(slot_dir)[:3] or "" == place[1]:',
         f"{_FLEET}test_cut_off.py tests/postgres/test_leases.py",
     ),
     Mutant(

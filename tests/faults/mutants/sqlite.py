@@ -297,4 +297,11 @@ SQLITE = [
         "if False:",
         "tests/store/test_due.py -k sqlite",
     ),
+    Mutant(
+        "a worker's share of what is ready is all",
+        _LITE + "engine.py",
+        "(found - most) // parts",
+        "found - most",
+        "tests/store/test_plenty.py -k sqlite",
+    ),
 ]

@@ -29,6 +29,8 @@ class PostgresStore(Intake, Engine, Verbs, Inquiry):
         self._named(self._db.uid)
         self.log_dir = os.path.join(home, "logs")
         self._captures = {}
+        self._waiters = set()
+        self._handed = {}
         self._ringer: Ringer | None = None
 
     def _named(self, uid: str) -> None:

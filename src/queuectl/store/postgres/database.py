@@ -234,6 +234,12 @@ class Database:
             yield
 
     @contextmanager
+    def read_once(self) -> Iterator[None]:
+        """For one statement, which sees one state by itself."""
+        with self._together("" if self._is_set and self.is_direct else _READ):
+            yield
+
+    @contextmanager
     def write_in_bulk(self) -> Iterator[None]:
         """A transaction for COPY, which can't travel with others. The deadline is for
         each statement, not for the whole."""
@@ -248,10 +254,12 @@ class Database:
         with self._transaction() as connection:
             try:
                 with Trip(connection) as self._trip:
-                    self._begin(begin)
+                    if begin:
+                        self._begin(begin)
                     yield
                     self._committing = begin == _WRITE
-                    self.execute("COMMIT")
+                    if begin:
+                        self.execute("COMMIT")
             finally:
                 self._trip = None
         self._is_set = self.is_direct

@@ -8,7 +8,6 @@ from queuectl.errors import Refused, WorkerGone
 from queuectl.model import (
     CANCELLED,
     LOST,
-    Claim,
     Finish,
     Outcome,
     Turn,
@@ -17,13 +16,12 @@ from queuectl.model import (
     one_a_run,
 )
 from queuectl.retry import RetryPolicy
-from queuectl.store.base import PROMOTED_A_TURN
-from queuectl.store.encoding import read_command, read_map
 from queuectl.store.postgres.arrays import columns
+from queuectl.store.postgres.claims import Claims, Look
 from queuectl.store.postgres.database import read_statements, sql
 from queuectl.store.postgres.failures import OtherSessionError, again_after_conflicts
 from queuectl.store.postgres.proof import folder_mark, is_dead_here
-from queuectl.store.postgres.shared import Shared, storable
+from queuectl.store.postgres.shared import storable
 from queuectl.transitions import events_of, settle
 
 TYPE_CHECKING = False
@@ -36,35 +34,17 @@ if TYPE_CHECKING:
     from queuectl.model import OutputPart
     from queuectl.store.postgres.wire import Answer
 
-_ENDS_AT_ONCE = 40
-"""Of many, the plan would look at each for each."""
 _PARCEL = 1024 * 1024
 """Bytes of output that a round trip carries, about. (The server takes no message of 1 GB.)"""
-_HEAD = 6
-"""Columns of claim.sql before those of a job."""
 _LOOK_AGAIN = 20
 """Milliseconds until what others held is looked at again."""
-_CANDIDATES, _CANDIDATES_MORE = 4, 16
-"""So many times what is wanted, and so many more: others take the first ones meanwhile."""
 
 
-class _Look:
-    """How things stand for a worker, by what claim.sql or look.sql found."""
-
-    def __init__(self, worker_id: str, rows: list[Any]) -> None:
-        heads = [row[:_HEAD] for row in rows if row[0] is not None]
-        if not heads or not heads[0][1]:
-            raise WorkerGone(f"worker {worker_id} was rescued, or its lease has ended")
-        self.contended, _, self.stop, self.cancels, self.next_due, self.drained = heads[0]
-
-    def answer(self, claims: list[Claim], refused: Sequence[int] = (), freed: int = 0) -> Turn:
-        drained = not claims and self.drained
-        orders = (self.cancels, self.stop, self.next_due)
-        return Turn.make((claims, refused, *orders, drained, freed))
-
-
-class Engine(Shared):
+class Engine(Claims):
     """The operations of a worker's life, in its order."""
+
+    _next_due: int | None = None
+    """By the last turn that looked."""
 
     @again_after_conflicts
     def register(self, worker: Worker) -> None:
@@ -116,28 +96,39 @@ class Engine(Shared):
         want: Want,
         now: int,
     ) -> Turn:
-        if not (finishes or output or want.free or want.ahead):
+        if not (finishes or output or want.jobs):
             look = self._look(worker_id)
-            if look.next_due is None or look.next_due > now:
+            if look.handed == self._handed.get(worker_id) and not _is_past(look.next_due, now):
                 return look.answer([])
-        turn, contended = self._take_turn(worker_id, finishes, output, want, now)
+        elif worker_id in self._waiters and not (finishes or output):
+            handed = self._handed_over(worker_id)
+            if handed is not None:  # of all else we have not looked: soon, if a slot is left
+                return handed.replace(next_due=self._next_due, more=want.free > 1)
+        turn, look = self._take_turn(worker_id, finishes, output, want, now)
+        if look.handed != self._handed.get(worker_id):
+            handed = self._handed_over(worker_id)
+            if handed is None:
+                self._handed[worker_id] = look.handed
+            else:
+                turn = turn.replace(claims=[*handed.claims, *turn.claims], more=True)
         if finishes or turn.claims:
             self._fold_by_chance()
         # Others hold what a free slot could have had, or what is due, and may leave it: nobody
         # will tell us when.
-        missed = contended and len(turn.claims) < want.free
-        overdue = not turn.claims and turn.next_due is not None and turn.next_due <= now
+        missed = look.contended and len(turn.claims) < want.free
+        overdue = not turn.claims and _is_past(turn.next_due, now)
         if missed or overdue:
             due = [now + _LOOK_AGAIN]
             if turn.next_due is not None and not overdue:
                 due.append(turn.next_due)
             turn = turn.replace(next_due=min(due))
+        self._next_due = turn.next_due
         return turn
 
-    def _look(self, worker_id: str) -> _Look:
+    def _look(self, worker_id: str) -> Look:
         with self._db.read():
             rows = self._db.execute(sql("look"), (worker_id,))
-        return _Look(worker_id, rows.fetchall())
+        return Look(worker_id, rows.fetchall())
 
     @again_after_conflicts
     def _take_turn(
@@ -147,23 +138,29 @@ class Engine(Shared):
         output: Sequence[OutputPart],
         want: Want,
         now: int,
-    ) -> tuple[Turn, bool]:
-        """All in one round trip, and whether others held what would have been ours."""
+    ) -> tuple[Turn, Look]:
+        """All in one round trip, and how things stood before."""
         try:
             with self._db.write():
-                known = self._db.version if want.free + want.ahead else None
+                known = self._db.version if want.jobs else None
                 self._db.execute(sql("enter_turn"), (worker_id, self._db.session, known))
                 self._keep(worker_id, finishes, output)
                 ends = self._finish(worker_id, finishes, now)
                 found = self._claim(worker_id, want, now)
         except OtherSessionError:
-            self.held(worker_id)
+            with self._db.write():
+                self._adopt(worker_id)
             raise
         rows = found.fetchall()
-        look = _Look(worker_id, rows)
+        look = Look(worker_id, rows)
         *recorded, freed = [answer.fetchall()[0][0] for answer in ends] or [0]
         refused = self._refused(finishes) if sum(recorded) < len(finishes) else []
-        return look.answer(self._claims_of(rows), refused, freed), look.contended
+        claims = self._claims_of(rows)
+        if want.waits and len(claims) < want.free:
+            self._waiters.add(worker_id)
+        else:
+            self._waiters.discard(worker_id)
+        return look.answer(claims, refused, freed), look
 
     def _refused(self, finishes: Sequence[Finish]) -> list[int]:
         """Tokens of those that are not on record: somebody else has ended these runs."""
@@ -198,69 +195,31 @@ class Engine(Shared):
             return []
         first = {finish.token: finish for finish in reversed(finishes)}
         # In order, so that who locks several jobs meanwhile and we don't wait for each other.
-        in_order = sorted(first.values(), key=_seq_of)
-        ends = [_end_of(finish) for finish in in_order]
+        in_order = left = sorted(first.values(), key=_seq_of)
         answers = []
-        for some in range(0, len(ends), _ENDS_AT_ONCE):
-            of_some = columns(ends[some : some + _ENDS_AT_ONCE])
-            answers.append(self._db.execute(sql("finish"), (worker_id, *of_some)))
+        while left:
+            some = {finish.seq: finish for finish in left}
+            ends = columns([_end_of(finish) for finish in some.values()])
+            answers.append(self._db.execute(sql("finish"), (worker_id, *ends)))
+            left = [finish for finish in left if some[finish.seq] is not finish]
         seqs = [finish.seq for finish in in_order]
         return [*answers, self._settle_waiting(seqs, now)]
 
-    def _claim(self, worker_id: str, want: Want, now: int) -> Answer | psycopg.Cursor[Any]:
-        most = want.free + want.ahead
-        if most <= 0:
-            self._db.execute(sql("promote"), (now, PROMOTED_A_TURN))
-            return self._db.execute(sql("look"), (worker_id,))
-        candidates = _CANDIDATES * most + _CANDIDATES_MORE
-        self._db.execute(sql("line_up"), (worker_id, now, PROMOTED_A_TURN, most, candidates))
-        if len(self._captures) > 100:
-            self._captures.clear()
-        return self._db.execute(
-            sql("claim"),
-            (worker_id, now, want.free, most, candidates, list(self._captures)),
-        )
-
-    def _claims_of(self, rows: list[Any]) -> list[Claim]:
-        jobs = [row[_HEAD:] for row in rows if row[0] is None]
-        return [self._claim_of(job) for job in sorted(jobs, key=_in_line)]
-
-    def _claim_of(self, row: tuple[Any, ...]) -> Claim:
-        (
-            seq, token, job_id, runs, attempts, max_retries, base, most, jitter, command,
-            is_argv, queue, timeout, cwd, explicit, env, capture, captured, created_by, _,
-        ) = row  # fmt: skip
-        if captured is not None:
-            self._captures[capture] = read_map(captured)
-        return Claim.make(
-            (
-                seq,
-                token,
-                job_id,
-                runs,
-                attempts,
-                RetryPolicy.make((max_retries, base, most, jitter)),
-                read_command(command, is_argv),
-                queue,
-                timeout,
-                cwd,
-                explicit,
-                read_map(env),
-                self._captures[capture] if capture is not None else {},
-                created_by,
-            )
-        )
-
     @again_after_conflicts
     def held(self, worker_id: str) -> dict[int, int]:
-        # A turn whose reply was lost may be under way yet: it is waited for, and one that
-        # has not begun will find another session.
         with self._db.write():
-            self._db.execute(sql("lock_turns"), (worker_id,))
-            self._db.execute(sql("lock_worker"), (worker_id,))
-            self._db.execute(sql("adopt_worker"), (worker_id, self._db.session))
+            self._adopt(worker_id)
+            self._db.execute(sql("nothing_handed"), (worker_id,))
             rows = self._db.execute(sql("held"), (worker_id,))
         return dict(rows.fetchall())
+
+    def _adopt(self, worker_id: str) -> None:
+        """A turn whose reply was lost may be under way yet: it is waited for, and one that has
+        not begun will find another session."""
+        self._db.execute(sql("lock_turns"), (worker_id,))
+        self._db.execute(sql("lock_worker"), (worker_id,))
+        self._db.execute(sql("adopt_worker"), (worker_id, self._db.session))
+        self._waiters.discard(worker_id)
 
     @again_after_conflicts
     def release(self, worker_id: str, tokens: Iterable[int], now: int) -> None:
@@ -368,10 +327,9 @@ def _end_of(finish: Finish) -> tuple[float | str | None, ...]:
     )
 
 
+def _is_past(due_at: int | None, now: int) -> bool:
+    return due_at is not None and due_at <= now
+
+
 def _seq_of(finish: Finish) -> int:
     return finish.seq
-
-
-def _in_line(row: tuple[Any, ...]) -> tuple[int, int]:
-    *_, priority = row
-    return -priority, row[0]

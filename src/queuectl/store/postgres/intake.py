@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import md5
+from itertools import islice
 
 from queuectl.errors import JobExists, JobNotFound
 from queuectl.model import CANCELLED, COMPLETED, DEAD, PENDING
@@ -16,6 +17,7 @@ from queuectl.store.encoding import (
 )
 from queuectl.store.postgres.database import sql
 from queuectl.store.postgres.failures import again_after_conflicts
+from queuectl.store.postgres.proof import can_be_called, here
 from queuectl.store.postgres.shared import Shared
 
 TYPE_CHECKING = False
@@ -23,19 +25,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    import psycopg
+
     from queuectl.model import NewJob
+    from queuectl.store.postgres.wire import Answer
 
 _COPY_FROM = 50
 _COPIED_AT_ONCE = 5000
+_CANDIDATES = 3
+"""Of those that wait, others may be calling the first ones this moment."""
 
 
 class _Numbers(Record):
     """What an enqueue found out: numbers for its jobs, and those of what they name.
-    `captures` goes by the identity of `NewJob.captured`: most jobs share one object."""
+    `captures` goes by the identity of `NewJob.captured`: most jobs share one object.
+    `waiting` are workers that could have a job at once."""
 
     seqs: Sequence[int]
     queues: Mapping[str, int]
     captures: Mapping[int, int]
+    waiting: Sequence[str]
 
 
 class _Waiting(Record):
@@ -56,6 +65,7 @@ class Intake(Shared):
         if not jobs:
             return []
         in_bulk = len(jobs) >= _COPY_FROM
+        self.handed_to = None
         with self._db.write_in_bulk() if in_bulk else self._db.write():
             numbers = self._prepare(jobs)
             if in_bulk:
@@ -74,6 +84,9 @@ class Intake(Shared):
                     self._db.execute(sql("add_spec"), _spec_row(row, numbers))
             self._add_tags_and_waits(jobs, numbers.seqs, waiting)
             self._add_total("enqueued", len(jobs))
+            handed = self._hand_over(numbers, now)
+        if handed is not None:
+            self.handed_to = handed.fetchall()[0][0]
         self._fold_by_chance()
         return [job.id or f"j{seq}" for seq, job in zip(numbers.seqs, jobs, strict=True)]
 
@@ -84,9 +97,11 @@ class Intake(Shared):
         distinct = {id(job.captured): job.captured for job in jobs if job.captured}
         envs = {key: compact(env) for key, env in distinct.items()}
         digests = {key: _digest(text) for key, text in envs.items()}
+        place = here(self.slot_dir) if len(jobs) == 1 else (None,) * 4
         self._db.execute(sql("lock_numbers"), (any(n is not None for n in numbered),))
         facts = self._db.execute(
-            sql("prepare"), (len(jobs), chosen, numbered, names, list(digests.values()))
+            sql("prepare"),
+            (len(jobs), chosen, numbered, names, list(digests.values()), *place),
         ).fetchall()
         states = {text: state for kind, text, _n, state in facts if kind == "taken"}
         _refuse_taken(chosen, states)
@@ -104,7 +119,19 @@ class Intake(Shared):
                 self._db.execute(sql("add_capture"), (envs[key], digest))
                 found = self._db.execute(sql("find_capture"), (digest,)).fetchall()
                 captures[digest] = found[0][0]
-        return _Numbers(seqs, queues, {key: captures[d] for key, d in digests.items()})
+        waiting = (
+            text
+            for kind, text, n, ticks in facts
+            if kind == "waits" and can_be_called(n, int(ticks))
+        )
+        by_job = {key: captures[d] for key, d in digests.items()}
+        return _Numbers(seqs, queues, by_job, list(islice(waiting, _CANDIDATES)))
+
+    def _hand_over(self, numbers: _Numbers, now: int) -> Answer | psycopg.Cursor[Any] | None:
+        """Have a lone job claimed for a worker that waits for one."""
+        if not numbers.waiting:
+            return None
+        return self._db.execute(sql("hand_over"), (numbers.seqs[0], numbers.waiting, now))
 
     def _pass_over_chosen(
         self, jobs: Sequence[NewJob], seqs: list[int], taken: set[int]

@@ -21,6 +21,11 @@ def folder_mark(slot_dir: str) -> str:
     return f"{found.st_dev}:{found.st_ino}"
 
 
+def here(slot_dir: str) -> tuple[str, str, str, str]:
+    """Host, boot id, pid namespace, folder mark; empty where the system does not tell."""
+    return host.host_name(), host.boot_id(), host.pid_namespace(), folder_mark(slot_dir)
+
+
 def is_dead_here(
     slot_dir: str, worker_id: str, place: Sequence[str], process: tuple[int, int]
 ) -> bool:
@@ -28,16 +33,18 @@ def is_dead_here(
     rescuer holds the lock, too, and somebody may have removed the file) there is no such
     process any more.
 
-    `place` is the worker's (host, boot id, pid namespace, folder mark), `process` its
-    (pid, start in ticks). False where host, boot or pid namespace are not ours, nor where
-    its slot file lies elsewhere: what the worker ran may live on, and nobody could end it.
+    `place` is where the worker is (see `here`), `process` its (pid, start in ticks). False
+    where host, boot or pid namespace are not ours, nor where its slot file lies elsewhere:
+    what the worker ran may live on, and nobody could end it.
     """
-    *where, folder = place
-    if where != [host.host_name(), host.boot_id(), host.pid_namespace()] or not where[1]:
-        return False
-    if not folder or folder != folder_mark(slot_dir):
+    if tuple(place) != here(slot_dir) or "" in (place[1], place[3]):
         return False
     return is_locked(slot_dir, worker_id) is False or not _runs(*process)
+
+
+def can_be_called(pid: int, start_ticks: int) -> bool:
+    """Whether a worker's process lives, as far as can be seen, and is not suspended."""
+    return _runs(pid, start_ticks) and not host.is_suspended(pid)
 
 
 def _runs(pid: int, start_ticks: int) -> bool:

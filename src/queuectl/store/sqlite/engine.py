@@ -19,7 +19,7 @@ from queuectl.model import (
     Worker,
 )
 from queuectl.retry import RetryPolicy
-from queuectl.store.base import PROMOTED_A_TURN, Store
+from queuectl.store.base import COUNTED_A_TURN, PROMOTED_A_TURN, Store
 from queuectl.store.encoding import compact, read_command, read_list, read_map, store_list
 from queuectl.store.slotlock import is_locked
 from queuectl.store.sqlite.database import read_statements, sql
@@ -108,14 +108,15 @@ class Engine(Ends, Store):
             refused = self._record(finishes, worker_id, host_name, counts) if finishes else []
             open_queues = self._open_queues(queues, counts)
             self._promote(now, open_queues, want)
-            claims = self._claim(worker_id, open_queues, want, counts, now)
-            return self._answer(worker_id, claims, refused, stop, open_queues, counts)
+            claims, more = self._claim(worker_id, open_queues, want, counts, now)
+            turn = self._answer(worker_id, claims, refused, stop, open_queues, counts)
+            return turn.replace(more=more) if more else turn
 
     def _orders(self, worker_id: str, want: Want) -> tuple[float | None, tuple[str, ...], str]:
         row = self._db.execute(sql("worker_orders"), (worker_id,)).fetchone()
         if row is None:
             raise WorkerGone(f"worker {worker_id} was rescued")
-        if row[3] > self._db.version and want.free + want.ahead:
+        if row[3] > self._db.version and want.jobs:
             raise StoreTooNew(self._db.path, row[4])
         return row[0], read_list(row[1]), row[2]
 
@@ -136,7 +137,7 @@ class Engine(Ends, Store):
         next_due = self._db.execute(sql("next_due")).get
         if next_due is not None and next_due <= now:
             return True
-        return bool(want.free + want.ahead) and any(
+        return bool(want.jobs) and any(
             room is None or room > 0 for room in self._with_ready(open_queues).values()
         )
 
@@ -158,7 +159,7 @@ class Engine(Ends, Store):
         next_due = self._db.execute(sql("next_due")).get
         drained = not claims and self._drained(open_queues, counts)
         freed = counts.freed if counts else 0
-        return Turn.make((claims, refused, cancels, stop, next_due, drained, freed))
+        return Turn.make((claims, refused, cancels, stop, next_due, drained, freed, False))
 
     def _drained(self, open_queues: Mapping[int, int | None], counts: _Counted | None) -> bool:
         if self._with_ready(open_queues):
@@ -178,7 +179,7 @@ class Engine(Ends, Store):
             return
         self._db.execute(sql("promote"), (now, PROMOTED_A_TURN))
         if self._db.connection.changes() == PROMOTED_A_TURN:
-            self._promote_first(now, open_queues, want.free + want.ahead)
+            self._promote_first(now, open_queues, want.jobs)
 
     def _promote_first(
         self, now: int, open_queues: Mapping[int, int | None], wanted: int
@@ -208,12 +209,16 @@ class Engine(Ends, Store):
         want: Want,
         counts: _Counted,
         now: int,
-    ) -> list[Claim]:
+    ) -> tuple[list[Claim], bool]:
+        """The claims, and whether there may be more."""
         most = want.free + want.ahead
-        if most <= 0:
-            return []
+        if not want.jobs:
+            return [], False
         rows: list[Any] = []
-        for number, room in self._with_ready(open_queues).items():
+        ready = self._with_ready(open_queues)
+        if want.plenty:
+            most += self._share(worker_id, ready, want)
+        for number, room in ready.items():
             limit = most if room is None else min(most, room)
             if limit > 0:
                 rows += self._db.execute(sql("pick"), (number, limit))
@@ -225,7 +230,7 @@ class Engine(Ends, Store):
                 break
             chosen.append(row)
         if not chosen:
-            return []
+            return [], False
         numbers = self._db.execute(sql("take_numbers"), (0, len(chosen))).fetchone()
         first_token = numbers[1]
         claims = []
@@ -236,7 +241,35 @@ class Engine(Ends, Store):
             sql("claim"), [(claim.seq, claim.token, worker_id, now) for claim in claims]
         )
         counts.happened("started", len(claims))
-        return claims
+        return claims, len(rows) >= most
+
+    def _share(self, worker_id: str, ready: Mapping[int, int | None], want: Want) -> int:
+        """How many of `want.plenty` leave the other workers as much as their slots could do."""
+        parts = self._parts(worker_id)
+        if not parts:
+            return 0
+        most = want.free + want.ahead
+        enough = min(most + want.plenty * parts, COUNTED_A_TURN)
+        found = 0
+        for number, room in ready.items():
+            limit = enough if room is None else max(0, min(room, enough))
+            found += self._db.execute(sql("count_ready"), (number, limit)).get
+        share = want.plenty if found >= enough else (found - most) // parts
+        return max(0, min(want.plenty, share))
+
+    def _parts(self, worker_id: str) -> int:
+        """How many workers like this one there are, by slots; 0 where somebody serves but some
+        of its queues, or others too: what comes first may be all that is there for it."""
+        rows = self._db.execute(sql("all_slots")).fetchall()
+        fleet = {id: (slots, frozenset(read_list(queues))) for id, slots, queues in rows}
+        mine, my_queues = fleet[worker_id]
+        whole: int = 0
+        for slots, queues in fleet.values():
+            if queues == my_queues:
+                whole += slots
+            elif not queues or not my_queues or queues & my_queues:
+                return 0
+        return -(-whole // int(mine))
 
     def _claim_of(self, row: tuple[Any, ...], token: int) -> Claim:
         (

@@ -169,6 +169,8 @@ CREATE TABLE queuectl.workers (
     heartbeat_at bigint NOT NULL,
     start_ticks bigint NOT NULL,
     stop_seconds double precision,
+    handed bigint,                    -- the token of what hand_over claimed for it last
+    waits integer,                    -- to be called, with a free slot: the version it knows
     pid integer NOT NULL,
     supervisor_pid integer NOT NULL,
     slots integer NOT NULL,
@@ -384,8 +386,8 @@ END $$;
 -- `drained` looks at counts only where nothing is due. In the language of the statements that
 -- ask it, so that it becomes a part of them.
 CREATE FUNCTION queuectl.look(worker text) RETURNS TABLE (
-    lives boolean, stop_seconds double precision, cancels bigint[], next_due bigint,
-    drained boolean
+    lives boolean, handed bigint, stop_seconds double precision, cancels bigint[],
+    next_due bigint, drained boolean
 ) LANGUAGE sql STABLE AS $$
 WITH open AS MATERIALIZED (
     SELECT q.number
@@ -397,7 +399,7 @@ WITH open AS MATERIALIZED (
         SELECT FROM queuectl.jobs j WHERE j.ready AND j.queue = open.number LIMIT 1
     ) first
 )
-SELECT w.lease_until > clock_timestamp() AS lives,
+SELECT w.lease_until > clock_timestamp() AS lives, w.handed,
     w.stop_seconds,
     ARRAY(SELECT j.token FROM queuectl.jobs j WHERE j.worker_id = worker AND j.cancel) AS cancels,
     (SELECT j.due_at FROM queuectl.jobs j WHERE NOT j.ready ORDER BY j.due_at LIMIT 1),
@@ -468,4 +470,49 @@ BEGIN
         reason := NULL;
     END LOOP;
     RETURN freed;
+END $$;
+
+-- A new job is claimed at once for one of `candidates`, workers that wait to be called: so the
+-- claim needs no commit of its own, and the worker has only to read it. Not where another job
+-- may come first, nor from a queue with a limit (see line_up). Nobody is waited for. Tells who
+-- has it.
+CREATE FUNCTION queuectl.hand_over(job bigint, candidates text[], at bigint)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    worker text;
+    given bigint;
+BEGIN
+    IF EXISTS (SELECT FROM queuectl.jobs WHERE NOT ready AND due_at <= at) THEN
+        RETURN NULL;
+    END IF;
+    FOREACH worker IN ARRAY candidates LOOP
+        -- As a rescue would: no turn of it is under way, nor can one begin.
+        CONTINUE WHEN NOT pg_try_advisory_xact_lock(7816545, hashtext(worker));
+        PERFORM FROM queuectl.workers w
+            JOIN queuectl.meta m ON m.name = 'min_compatible'
+            JOIN queuectl.jobs j ON j.seq = job AND coalesce(j.ready, false)
+            JOIN queuectl.queues q ON q.number = j.queue
+        WHERE w.id = worker AND w.waits >= m.value::integer AND w.stop_seconds IS NULL
+            AND w.lease_until > clock_timestamp() + lease_seconds * interval '0.6 seconds'
+            AND (w.queues = '{}' OR q.name = ANY (w.queues))
+            AND NOT q.paused AND q.max_running IS NULL
+        FOR UPDATE OF w SKIP LOCKED;
+        CONTINUE WHEN NOT FOUND OR EXISTS (
+            SELECT FROM queuectl.workers w
+                JOIN queuectl.queues q ON w.queues = '{}' OR q.name = ANY (w.queues)
+                CROSS JOIN LATERAL (
+                    SELECT FROM queuectl.jobs j
+                    WHERE j.ready AND j.queue = q.number AND j.seq <> job LIMIT 1
+                ) other
+            WHERE w.id = worker AND NOT q.paused
+        );
+        UPDATE queuectl.jobs SET state = 'processing', ready = NULL, due_at = NULL,
+            runs = 1, token = nextval('queuectl.tokens'), worker_id = worker, started_at = at
+        WHERE seq = job
+        RETURNING token INTO given;
+        UPDATE queuectl.workers SET waits = NULL, handed = given WHERE id = worker;
+        INSERT INTO queuectl.total_changes (event, n) VALUES ('started', 1);
+        RETURN worker;
+    END LOOP;
+    RETURN NULL;
 END $$;

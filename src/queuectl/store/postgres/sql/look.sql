@@ -1,2 +1,2 @@
 -- $1 worker. As claim.sql, of which nothing is claimed.
-SELECT false AS contended, * FROM queuectl.look($1)
+SELECT false AS contended, false AS more, * FROM queuectl.look($1)

@@ -1,0 +1,1 @@
+SELECT id, slots, queues FROM workers
