@@ -44,7 +44,7 @@ def test_more_is_claimed_ahead_where_there_is_plenty_but_not_for_long(
 ) -> None:
     pace = after(*[seconds] * 50, slots=slots)
     assert pace.plenty > 0
-    assert (pace.ahead + pace.plenty) * seconds / slots <= 0.1001
+    assert (pace.ahead + pace.plenty) * seconds / slots <= 0.1201
 
 
 def test_very_short_runs_are_claimed_ahead_up_to_a_limit() -> None:

@@ -13,12 +13,12 @@ import time
 
 _LONGEST_WAIT = 0.05
 _ANYWAY = 0.02
-_PLENTY = 0.1
+_PLENTY = 0.12
 _LATE = 5 * _PLENTY
 WATCH_AFTER = 0.004
 """A run shorter than this costs no watching of its pipes; what it prints waits in them."""
 _LOUD_FOR = 20
-MOST = 200
+MOST = 256
 """Claims ahead at most, a slot or many."""
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from queuectl.worker.report import Report
     from queuectl.worker.storethread import StoreThread
 
-_GATHER = 0.1
+_GATHER = 0.12
 """A finish waits at most so long for others to share its commit (seconds)."""
 _RETRY_FIRST = 0.1
 _RETRY_MOST = 2.0
