@@ -164,19 +164,20 @@ def _pick_up(server: PostgresServer) -> list[Row]:
             os.waitpid(pid, 0)
             return taken
 
-        def picked_up(store: Store, call: Callable[[], None]) -> float:
+        def picked_up(store: Store, call: Callable[[Bells], None]) -> float:
             time.sleep(0.06)
+            bells = Bells(store.uid)  # as the CLI does
             store.enqueue([job], now_ms())
             began = time.perf_counter()
-            call()
+            call(bells)
             os.read(fifo, 1)
             return time.perf_counter() - began
 
         bare, near, far = interleave(
             _PICK_UPS,
             alone,
-            lambda: picked_up(here, lambda: doorbell.call(here, Bells(here.uid))),
-            lambda: picked_up(elsewhere, elsewhere.announce),
+            lambda: picked_up(here, lambda bells: doorbell.call(here, bells)),
+            lambda: picked_up(elsewhere, lambda _bells: elsewhere.announce()),
         )
         os.close(fifo)
     rows = []

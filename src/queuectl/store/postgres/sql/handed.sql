@@ -5,10 +5,11 @@ SELECT w.stop_seconds,
     j.seq, j.token, coalesce(j.id, 'j' || j.seq),
     j.runs, j.attempts, j.max_retries, j.backoff_base, j.backoff_max, j.backoff_jitter,
     s.command, s.is_argv, q.name, j.timeout_seconds, s.cwd, s.cwd_explicit, s.env, s.capture,
-    CASE WHEN NOT s.capture = ANY ($2::integer[]) THEN e.env END, s.created_by, j.priority
+    CASE WHEN NOT s.capture = ANY ($2::integer[]) THEN (
+        SELECT e.env FROM queuectl.captures e WHERE e.number = s.capture
+    ) END, s.created_by, j.priority
 FROM queuectl.workers w
     JOIN queuectl.jobs j ON j.worker_id = w.id AND j.state = 'processing' AND j.token = w.handed
     CROSS JOIN LATERAL (SELECT * FROM queuectl.specs WHERE seq = j.seq OFFSET 0) s
     JOIN queuectl.queues q ON q.number = j.queue
-    LEFT JOIN queuectl.captures e ON e.number = s.capture
 WHERE w.id = $1
