@@ -104,7 +104,7 @@ def test_a_job_that_comes_as_a_turn_records_an_end_takes_one_of_the_free_slots(
     (running,) = turn(worker).claims
     add(clerk, "handed")
     clerk.enqueue([a_job(f"j-{n}", max_retries=1) for n in range(3)], T0)
-    answer = turn(worker, the_end(running))
+    answer = turn(worker, the_end(running), ahead=2)
     assert sorted(ids(answer.claims)) == ["handed", "j-0"]
     assert answer.more
 

@@ -18,8 +18,8 @@ POSTGRES = [
     Mutant(
         "PostgreSQL: a finish needs no token",
         _PGSQL + "finish.sql",
-        "        AND j.token = ($2::bigint[])[width_bucket(j.seq, $3::bigint[])]\n",
-        "",
+        "AND j.token = ($2::bigint[])[width_bucket(j.seq, $3::bigint[])]",
+        "AND ($2::bigint[])[width_bucket(j.seq, $3::bigint[])] IS NOT NULL",
         _FINISH,
     ),
     Mutant(
