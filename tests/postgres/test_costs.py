@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from postgres_server import PostgresServer, shared_server
-from queuectl.model import COMPLETED
+from queuectl.model import COMPLETED, Filter
 from queuectl.store.postgres import PostgresStore
 from queuectl.store.postgres.arrays import columns
 from queuectl.store.postgres.database import sql
@@ -274,7 +274,8 @@ FROM pg_class c WHERE c.relnamespace = 'queuectl'::regnamespace AND c.relkind IN
 
 
 @pytest.mark.parametrize(
-    "name", ["enter_turn", "settle_waiting", "promote", "line_up", "claim", "look"]
+    "name",
+    ["enter_turn", "settle_waiting", "promote", "line_up", "claim", "look", "hand_over"],
 )
 @pytest.mark.parametrize("queue", ["default", "limited lanes"])
 def test_functions_read_a_handful_however_much_is_ready(
@@ -293,9 +294,11 @@ def test_functions_read_a_handful_however_much_is_ready(
             "line_up": (worker.id, T0, 500, 20, 96),
             "look": (worker.id,),
             "claim": (worker.id, T0, 2, 2, 0, 24, [], 1, 5_000, None),
+            "hand_over": (rush.list_jobs(Filter(limit=1))[0].seq, [worker.id], T0),
         }
         with rush._db.write_in_bulk():
             rush._db.execute(sql("begin"), ("60s", "60s", "60s", True))
+            rush._db.execute("UPDATE queuectl.workers SET waits = 1")
             for before in (name, "line_up"):  # it may step over what is long gone
                 rush._db.execute(sql(before), given[before])
             ((before,),) = rush._db.execute(_READ).fetchall()
@@ -314,6 +317,7 @@ _OF_TURNS_AND_SCREENS = {
     "line_up": "text, bigint, bigint, bigint, bigint",
     "look": "text",
     "give_back": "text, bigint[], bigint",
+    "handed": "text, integer[]",
     "held_by": "text",
     "settle_waiting": "bigint[], bigint, text",
     "list_all": "text, bigint, bigint, bigint, bigint",
@@ -357,12 +361,14 @@ def test_a_plan_made_while_the_store_was_empty_does_when_it_is_full(
             claims = worker.claim(8)
             ends = columns([_end_of(the_end(claim)) for claim in claims])
             tokens = [claim.token for claim in claims]
+            connection.execute("UPDATE queuectl.workers SET handed = $1", tokens[:1])
             given = {
                 "claim": f"'w', {T0}, 16, 16, 0, 80, '{{}}', 1, 5000, 0",
                 "finish": ", ".join(f"'{value}'" for value in ("w", *ends)),
                 "refused": f"ARRAY{tokens}, ARRAY{[COMPLETED] * 8}, ARRAY{[T0] * 8}",
                 "line_up": f"'w', {T0}, 500, 20, 96",
                 "give_back": f"'w', ARRAY{tokens}, {T0}",
+                "handed": "'w', '{}'",
                 "settle_waiting": f"ARRAY{[claim.seq for claim in claims]}, {T0}, NULL",
                 "list_all": f"'default', 0, NULL, 50, {END}",
                 "list_states": f"NULL, NULL, NULL, 50, '{{pending,completed}}', {END}",
