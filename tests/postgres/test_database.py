@@ -47,6 +47,23 @@ def test_what_is_set_holds_for_all_transactions_of_a_direct_connection(
         assert store._db.execute(show).fetchall() == [("16s", "off")]
 
 
+def test_a_connection_that_came_back_for_one_look_is_set_before_it_writes(
+    store: PostgresStore, run_sql: Callable[[str], list[tuple[object, ...]]]
+) -> None:
+    """Else an answer would not mean "on disk" where the server's default is less."""
+    store.stats()
+    run_sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    store.change_mark()  # fails, and says so to nobody
+    with store._db.read_once():
+        store._db.execute("SELECT 1")
+    with store._db.write():
+        shown = store._db.execute("SHOW enable_seqscan")
+    assert shown.fetchall() == [("off",)]
+
+
 def test_the_server_finds_out_soon_that_a_host_is_lost(store: PostgresStore) -> None:
     """It waits for the rest of what such a one was saying, with all its locks."""
     shown = []
