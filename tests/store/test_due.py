@@ -78,6 +78,15 @@ def test_priority_decides_among_however_many_that_fall_due_at_once(
         assert priorities in ([2, 2], [2, 1], [1, 1])
 
 
+def test_priority_decides_among_what_falls_due_where_only_plenty_is_wanted(
+    store: Store, worker: LivingWorker
+) -> None:
+    due = T0 + SECOND
+    store.enqueue([a_job(run_at=due, priority=1) for _ in range(1_200)], T0)
+    add(store, "urgent", "first", run_at=due, priority=9)
+    assert ids(worker.turn(plenty=3, now=due).claims)[:2] == ["urgent", "first"]
+
+
 def test_what_falls_due_in_a_paused_queue_does_not_hold_up_the_others(
     store: Store, worker: LivingWorker
 ) -> None:

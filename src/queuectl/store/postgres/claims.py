@@ -55,8 +55,9 @@ class Claims(Shared):
         if not want.jobs:
             self._db.execute(sql("promote"), (now, PROMOTED_A_TURN))
             return self._db.execute(sql("look"), (worker_id,))
-        candidates = _CANDIDATES * want.jobs + _CANDIDATES_MORE
-        self._db.execute(sql("line_up"), (worker_id, now, PROMOTED_A_TURN, most, candidates))
+        candidates = _CANDIDATES * most + _CANDIDATES_MORE + want.plenty
+        flood = (PROMOTED_A_TURN, want.jobs, candidates)
+        self._db.execute(sql("line_up"), (worker_id, now, *flood))
         if len(self._captures) > 100:
             self._captures.clear()
         waits = self._db.version if want.waits else None

@@ -109,8 +109,7 @@ class Engine(Ends, Store):
             open_queues = self._open_queues(queues, counts)
             self._promote(now, open_queues, want)
             claims, more = self._claim(worker_id, open_queues, want, counts, now)
-            turn = self._answer(worker_id, claims, refused, stop, open_queues, counts)
-            return turn.replace(more=more) if more else turn
+            return self._answer(worker_id, claims, refused, stop, open_queues, counts, more)
 
     def _orders(self, worker_id: str, want: Want) -> tuple[float | None, tuple[str, ...], str]:
         row = self._db.execute(sql("worker_orders"), (worker_id,)).fetchone()
@@ -154,12 +153,13 @@ class Engine(Ends, Store):
         stop: float | None,
         open_queues: Mapping[int, int | None],
         counts: _Counted | None = None,
+        more: bool = False,
     ) -> Turn:
         cancels = [token for (token,) in self._db.execute(sql("any_to_cancel"), (worker_id,))]
         next_due = self._db.execute(sql("next_due")).get
         drained = not claims and self._drained(open_queues, counts)
         freed = counts.freed if counts else 0
-        return Turn.make((claims, refused, cancels, stop, next_due, drained, freed, False))
+        return Turn.make((claims, refused, cancels, stop, next_due, drained, freed, more))
 
     def _drained(self, open_queues: Mapping[int, int | None], counts: _Counted | None) -> bool:
         if self._with_ready(open_queues):
