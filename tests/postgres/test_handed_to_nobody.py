@@ -18,7 +18,7 @@ from queuectl.store.postgres.database import sql
 from queuectl.worker.report import Report
 from queuectl.worker.turns import Turns
 from store.helpers import T0, LivingWorker, a_job, living_worker
-from worker.helpers import wait_until
+from worker.helpers import AtOnce, wait_until
 
 Open = Callable[..., PostgresStore]
 Sql = Callable[[str], list[tuple[object, ...]]]
@@ -145,20 +145,10 @@ def test_nothing_goes_to_a_worker_of_another_home(
         other.close()
 
 
-class _AtOnce:
-    """In place of a worker's store thread."""
-
-    def __init__(self, store: PostgresStore) -> None:
-        self._store = store
-
-    def call(self, work: Any, done: Any) -> None:
-        done(work(self._store), None)
-
-
 def test_a_worker_that_leaves_gives_back_what_came_for_it_at_the_last_moment(
     clerk: PostgresStore, worker: LivingWorker
 ) -> None:
-    thread: Any = _AtOnce(worker.store)
+    thread: Any = AtOnce(worker.store)
     turns = Turns(worker.id, thread, Report(2), pytest.fail, pytest.fail, pytest.fail)
     assert handed_to(clerk) == worker.id
     left = []

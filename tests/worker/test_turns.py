@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from select import select
 from typing import Any
 
 import pytest
 
 from queuectl.errors import StoreError
 from queuectl.model import STDOUT, Turn, Want
+from queuectl.store import open_store
+from queuectl.worker.doorbell import Doorbell
 from queuectl.worker.output import OutputBuffer
 from queuectl.worker.report import Report
 from queuectl.worker.turns import Turns
+from store.helpers import T0, a_job, living_worker, the_end
+
+from .helpers import AtOnce
 
 
 class Calls:
@@ -223,3 +230,22 @@ def test_trouble_makes_what_stands_by_stand_down() -> None:
     calls.end(error=StoreError("cut"))
     with pytest.raises(IndexError):
         calls.ring()
+
+
+@pytest.mark.parametrize("want", [Want(0), Want(1)], ids=["none", "one"])
+def test_who_frees_jobs_and_does_not_take_them_all_calls_others(
+    tmp_path: Path, want: Want
+) -> None:
+    """It may be stopping, or busy; and others have nothing to do."""
+    store = open_store(str(tmp_path / "queue.db"))
+    store.enqueue([a_job("first")], T0)
+    store.enqueue([a_job(after=("first",)) for _ in range(2)], T0)
+    other = Doorbell(store.uid, "other")
+    with living_worker(store) as worker:
+        thread: Any = AtOnce(store)
+        turns = Turns(worker.id, thread, Report(2), *[lambda *_what: None] * 3)
+        turns.add(the_end(worker.claim_one()))
+        turns.take(want, set)
+        assert select([other.fileno()], [], [], 0)[0]
+    other.close()
+    store.close()

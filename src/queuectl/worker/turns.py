@@ -180,7 +180,7 @@ class Turns:
             reach("turn.asked")
             answer = store.turn(self._worker_id, finishes, parts, want, now_ms())
             reach("turn.done")
-            if answer.freed and answer.more:
+            if answer.freed and (answer.more or answer.freed > len(answer.claims)):
                 wake(store)  # there may be more than we have taken, and others idle
             return answer
 
