@@ -7,6 +7,18 @@ from typing import Any
 from queuectl.store.postgres import PostgresStore
 from queuectl.store.postgres.database import sql
 
+END = 2**63 - 1
+"""What a list that begins at its beginning goes on after."""
+
+OF_A_CLAIM = "text, bigint, bigint, bigint, bigint, bigint, integer[], integer, bigint, bigint"
+"""Types of the values of claim.sql."""
+
+OF_ENDS = (
+    "text, bigint[], bigint[], integer[], text[], integer[], bigint[], boolean[], text[],"
+    " integer[], text[], text[], bigint[], bigint[], double precision[], text[]"
+)
+"""Of finish.sql."""
+
 
 class Cost:
     """What a statement read, by EXPLAIN ANALYZE."""
