@@ -145,11 +145,19 @@ def guard(tmp_path: Path) -> Iterator[Guard]:
     guard.close()
 
 
-def test_a_guard_is_started_when_the_machine_has_descriptors_again(
-    guard: Guard, bystander: subprocess.Popen[bytes], tmp_path: Path
-) -> None:
+@pytest.fixture
+def fenced(tmp_path: Path) -> Iterator[SlotFile]:
+    """Of the worker 0a0a0a0a, whose fence falls soon."""
     file = SlotFile(str(tmp_path / "slots"), "0a0a0a0a", 4)
     file.set_fence(boot_ns() + 500_000_000)
+    yield file
+    file.remove()
+
+
+@pytest.mark.usefixtures("fenced")
+def test_a_guard_is_started_when_the_machine_has_descriptors_again(
+    guard: Guard, bystander: subprocess.Popen[bytes]
+) -> None:
     before, children = open_files(os.getpid()), children_of(os.getpid())
     with no_descriptors(os.getpid()):
         for _ in range(3):
@@ -158,17 +166,15 @@ def test_a_guard_is_started_when_the_machine_has_descriptors_again(
     guard.keep({"0a0a0a0a": bystander.pid})
     # That it knows of the worker shows when nobody else keeps the fence.
     assert bystander.wait(10) == -signal.SIGKILL
-    file.remove()
 
 
+@pytest.mark.usefixtures("fenced")
 def test_a_guard_is_started_when_an_upgrade_is_over(
     guard: Guard,
     bystander: subprocess.Popen[bytes],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    file = SlotFile(str(tmp_path / "slots"), "0a0a0a0a", 4)
-    file.set_fence(boot_ns() + 500_000_000)
     before = open_files(os.getpid())
     with monkeypatch.context() as patch:
         patch.setattr(sys, "executable", str(tmp_path / "removed" / "python"))
@@ -176,22 +182,18 @@ def test_a_guard_is_started_when_an_upgrade_is_over(
     assert open_files(os.getpid()) == before
     guard.keep({"0a0a0a0a": bystander.pid})
     assert bystander.wait(10) == -signal.SIGKILL
-    file.remove()
 
 
+@pytest.mark.usefixtures("fenced")
 def test_a_guard_knows_its_workers_though_the_supervisor_stops_as_it_begins(
     guard: Guard,
     bystander: subprocess.Popen[bytes],
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    file = SlotFile(str(tmp_path / "slots"), "0a0a0a0a", 4)
-    file.set_fence(boot_ns() + 500_000_000)
     with monkeypatch.context() as stopped:
         stopped.setattr(Guard, "_tell", lambda *_worker: None)
         guard.keep({"0a0a0a0a": bystander.pid})
     assert bystander.wait(10) == -signal.SIGKILL
-    file.remove()
 
 
 def test_a_guard_that_was_killed_is_replaced_and_knows_what_it_knew(
