@@ -178,6 +178,20 @@ POSTGRES = [
         "tests/postgres/test_handover.py",
     ),
     Mutant(
+        "PostgreSQL: of what falls due plenty has no order",
+        _PG + "claims.py",
+        "(PROMOTED_A_TURN, want.jobs, candidates)",
+        "(PROMOTED_A_TURN, most, candidates)",
+        "tests/store/test_due.py -k postgres",
+    ),
+    Mutant(
+        "who frees jobs and takes none calls nobody",
+        WORKER + "turns.py",
+        "(answer.more or answer.freed > len(answer.claims))",
+        "answer.more",
+        "tests/worker/test_turns.py",
+    ),
+    Mutant(
         "PostgreSQL: a worker's share of what is ready is all",
         _PGSQL + "claim.sql",
         "(count(*) - $4) / (SELECT parts FROM fleet)",
