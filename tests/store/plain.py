@@ -147,7 +147,8 @@ class PlainStore:
             needs = [self.jobs[needed] for needed in new.after]
             if any(needed.state in (DEAD, CANCELLED) for needed in needs):
                 self._cancel(job, now)
-            job.waits = {needed for needed in needs if needed.state not in ENDED}
+            else:
+                job.waits = {needed for needed in needs if needed.state not in ENDED}
 
     # -- workers -------------------------------------------------------------------------
 

@@ -197,6 +197,18 @@ def test_a_freed_job_takes_its_place_by_arrival(store: Store, worker: LivingWork
     assert ids(worker.claim(2)) == ["b", "c"]
 
 
+def test_a_job_cancelled_at_once_ended_then_whatever_becomes_of_the_others_in_after(
+    store: Store,
+) -> None:
+    add(store, "gone", "open")
+    store.cancel(["gone"], T0)
+    add(store, "a", after=("gone", "open"))
+    store.cancel(["open"], T0 + MINUTE)
+    assert store.get("a").finished_at == T0
+    assert store.prune(T0 + 1, 9) == 2
+    assert states(store) == {"open": CANCELLED}
+
+
 def test_a_job_revived_after_its_cancellation_waits_again(
     store: Store, worker: LivingWorker
 ) -> None:
